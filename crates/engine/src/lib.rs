@@ -1,0 +1,32 @@
+//! What must survive a crash, and nothing else.
+//!
+//! This crate knows nothing of AWS, HTTP or S3. It keeps two things:
+//!
+//! * a [`Log`](log::Log) of [`Frame`](frame::Frame)s, each an accepted request's records, in lanes;
+//! * a [`Catalog`](catalog::Catalog) of small versioned values, changed by compare-and-set.
+//!
+//! Together they are an [`Engine`](engine::Engine). The one promise everything above rests on:
+//! **when `append` or `put` resolves, the data is on disk, and it stays readable until it is
+//! trimmed, removed or deleted.**
+//!
+//! | module | is |
+//! |---|---|
+//! | [`engine`] | `Engine { log, catalog }` and how to open one |
+//! | [`log`] | the trait `Log`, with its numbered promises |
+//! | [`catalog`] | the trait `Catalog` |
+//! | [`frame`] | a frame in memory and its bytes on disk; pure |
+//! | [`clock`] | the one door for time and chance |
+//! | [`mem`] | the reference model of both traits, for tests and simulation |
+
+pub mod catalog;
+pub mod clock;
+pub mod engine;
+pub mod frame;
+pub mod log;
+pub mod mem;
+
+pub use catalog::{Catalog, CatalogError, Change, Expect, Version, Versioned};
+pub use clock::{Chance, Clock, ManualClock, SystemClock, Timestamp};
+pub use engine::Engine;
+pub use frame::{Frame, FrameBuilder};
+pub use log::{FrameMeta, LaneId, LaneUsage, Log, LogError, Position, Usage};
