@@ -1,1 +1,3 @@
+//! The `hydrant` binary.
+
 fn main() {}
