@@ -1,0 +1,198 @@
+//! Configuration: one TOML file, `HYDRANT_*` variables and flags become one [`Config`].
+//!
+//! ```text
+//! flags > environment > file > default          Settings (optional fields) ─resolve→ Config (checked, complete)
+//! ```
+//!
+//! * [`Settings`] is what a source says; [`Config`] is what holds. Only `Config` leaves this module.
+//! * Nothing here reads the environment or a file: the command line does and hands over text.
+//! * A key that is not known is an error that names it. A typo must not become a default.
+
+pub mod settings;
+pub mod units;
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+pub use settings::{LogFormat, QuotaPreset, Settings};
+pub use units::{ByteSize, Seconds};
+
+/// Port of the API when none is named: the one that local Firehose stand-ins have long used.
+pub const DEFAULT_PORT: u16 = 4573;
+/// Port of the admin port when neither it nor the API's is named.
+pub const DEFAULT_ADMIN_PORT: u16 = DEFAULT_PORT + 1;
+/// Directory for data when none is named.
+pub const DEFAULT_DATA_DIR: &str = "hydrant-data";
+
+/// Everything that a node is told before it starts: complete and checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where everything lies that must survive.
+    pub data_dir: PathBuf,
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// Where the admin port listens.
+    pub admin_listen: SocketAddr,
+    /// Certificate and key of the API; plain HTTP without.
+    pub tls: Option<TlsFiles>,
+    /// Caps every stream's buffer interval.
+    pub max_interval: Option<Duration>,
+    /// What to log.
+    pub log_level: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+/// Where certificate and key lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate chain, PEM.
+    pub cert: PathBuf,
+    /// Private key, PEM.
+    pub key: PathBuf,
+}
+
+/// Why a configuration cannot hold; each names the setting and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The config file's text is wrong.
+    #[error("{name}, line {line}: {detail}")]
+    File {
+        /// The file's name.
+        name: String,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        detail: String,
+    },
+    /// Settings that do not go together or are not safe.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Config {
+    /// Fills in defaults and checks what must fit together.
+    ///
+    /// # Errors
+    /// [`ConfigError::Refused`] with the setting's name and what to do about it.
+    pub fn resolve(settings: Settings) -> Result<Self, ConfigError> {
+        let listen = settings
+            .listen
+            .unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)));
+        let admin_listen = settings
+            .admin_listen
+            .unwrap_or_else(|| admin_beside(listen));
+        let config = Config {
+            data_dir: settings.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into()),
+            listen,
+            admin_listen,
+            tls: tls(settings.tls_cert, settings.tls_key)?,
+            max_interval: settings.max_interval.map(|seconds| seconds.0),
+            log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
+            log_format: settings.log_format.unwrap_or_default(),
+        };
+        if !admin_listen.ip().is_loopback() && settings.admin_allow_remote != Some(true) {
+            return Err(ConfigError::Refused(format!(
+                "admin_listen = {admin_listen} is not loopback, and the admin port asks nobody for a \
+                 password: use 127.0.0.1:{}, or set admin_allow_remote if the network around it is closed",
+                admin_listen.port()
+            )));
+        }
+        Ok(config)
+    }
+}
+
+/// Loopback, one port up. A free port beside a free port.
+fn admin_beside(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        ip if ip.is_loopback() => ip,
+        IpAddr::V4(_) | IpAddr::V6(_) => Ipv4Addr::LOCALHOST.into(),
+    };
+    let port = match listen.port() {
+        0 => 0,
+        port => port.checked_add(1).unwrap_or(DEFAULT_ADMIN_PORT),
+    };
+    SocketAddr::new(ip, port)
+}
+
+fn tls(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {
+    match (cert, key) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
+        (Some(_), None) => Err(ConfigError::Refused(
+            "tls_cert without tls_key: name the certificate's private key too".to_owned(),
+        )),
+        (None, Some(_)) => Err(ConfigError::Refused(
+            "tls_key without tls_cert: name the certificate too".to_owned(),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Settings {
+        Settings::from_toml(text, "hydrant.toml").unwrap()
+    }
+
+    #[test]
+    fn what_is_said_first_holds() {
+        let flags = Settings {
+            listen: Some(([127, 0, 0, 1], 1).into()),
+            ..Settings::default()
+        };
+        let file = file("listen = '127.0.0.1:2'\nmax_interval = '2s'\nquotas = 'unlimited'");
+        let merged = flags.or(file);
+        assert_eq!(merged.listen, Some(([127, 0, 0, 1], 1).into()));
+        assert_eq!(merged.quotas, Some(QuotaPreset::Unlimited));
+        let config = Config::resolve(merged).unwrap();
+        assert_eq!(config.max_interval, Some(Duration::from_secs(2)));
+        assert_eq!(config.admin_listen.port(), 2, "beside the API's");
+    }
+
+    #[test]
+    fn defaults() {
+        let config = Config::resolve(Settings::default()).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:4573");
+        assert_eq!(config.admin_listen.to_string(), "127.0.0.1:4574");
+        assert_eq!(config.data_dir, PathBuf::from("hydrant-data"));
+        let everywhere = Settings {
+            listen: Some(([0, 0, 0, 0], 80).into()),
+            ..Settings::default()
+        };
+        let config = Config::resolve(everywhere).unwrap();
+        assert_eq!(config.admin_listen.to_string(), "127.0.0.1:81");
+    }
+
+    #[test]
+    fn a_typo_is_named() {
+        let error = Settings::from_toml("\nlisen = '127.0.0.1:1'", "h.toml").unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("h.toml, line 2:"), "{text}");
+        assert!(text.contains("`lisen`"), "{text}");
+        let error = Settings::from_toml("bytes_per_second = 'fast'", "h.toml").unwrap_err();
+        assert!(error.to_string().contains("fast"), "{error}");
+    }
+
+    #[test]
+    fn a_remote_admin_port_must_be_meant() {
+        let remote = file("admin_listen = '0.0.0.0:9'");
+        let error = Config::resolve(remote.clone()).unwrap_err().to_string();
+        assert!(error.contains("admin_allow_remote"), "{error}");
+        let meant = Settings {
+            admin_allow_remote: Some(true),
+            ..remote
+        };
+        assert!(Config::resolve(meant).is_ok());
+    }
+
+    #[test]
+    fn half_a_certificate_is_refused() {
+        let error = Config::resolve(file("tls_cert = 'a.pem'")).unwrap_err();
+        assert!(error.to_string().contains("tls_key"), "{error}");
+    }
+}
