@@ -5,4 +5,5 @@
 //! objects of them and gives them to a destination. The two halves meet only in the engine.
 
 pub mod config;
+pub mod metrics;
 pub mod stream;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::StreamLabels;
+
 /// The catalog prefix that holds every stream.
 pub const CATALOG_PREFIX: &str = "stream/";
 
@@ -38,6 +40,15 @@ impl StreamKey {
             "arn:aws:firehose:{}:{}:deliverystream/{}",
             self.region, self.account, self.name
         )
+    }
+
+    /// The labels of its metrics.
+    pub fn labels(&self) -> StreamLabels {
+        StreamLabels {
+            delivery_stream: self.name.clone(),
+            account: self.account.clone(),
+            region: self.region.clone(),
+        }
     }
 
     /// Where its value lies in the catalog. No part may hold a `/`: names cannot, and accounts and
