@@ -4,6 +4,9 @@
 //! log says that it is on disk, the client has its RecordIds. Delivery follows the log, cuts spans, makes
 //! objects of them and gives them to a destination. The two halves meet only in the engine.
 
+pub mod api;
 pub mod config;
+pub mod credentials;
 pub mod metrics;
+pub mod sigv4;
 pub mod stream;

@@ -1,0 +1,55 @@
+//! Every limit on what a client may send, a named constant with its source.
+//!
+//! `M15`, `M26`: the service's API model of 2015 and of today; `S`: the founding document; `ours`:
+//! not in any contract, chosen here.
+
+use std::time::Duration;
+
+/// Longest delivery stream name, characters (M15, M26).
+pub const STREAM_NAME_CHARS: u64 = 64;
+/// Longest role or KMS key ARN, characters (M15, M26).
+pub const ARN_CHARS: u64 = 512;
+/// Longest bucket ARN, characters (M15, M26).
+pub const BUCKET_ARN_CHARS: u64 = 2048;
+/// Longest prefix, characters (M26; M15 had no bound, but a longer key fits no S3 store).
+pub const PREFIX_CHARS: u64 = 1024;
+/// Longest destination id, characters (M15, M26).
+pub const DESTINATION_ID_CHARS: u64 = 100;
+/// Longest version id, characters (M15, M26).
+pub const VERSION_ID_CHARS: u64 = 50;
+
+/// Largest record, decoded bytes: 1,000 KiB (M15, M26, S).
+pub const RECORD_BYTES: usize = 1_024_000;
+/// Most records in one `PutRecordBatch` (M15, M26, S).
+pub const BATCH_RECORDS: usize = 500;
+/// Most decoded bytes in one `PutRecordBatch`: 4 MiB (S).
+pub const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Largest buffer size hint, MiB (M15, M26).
+pub const BUFFER_SIZE_MBS: std::ops::RangeInclusive<i64> = 1..=128;
+/// Buffer interval hint, seconds (M26; M15 began at 60).
+pub const BUFFER_INTERVAL_SECONDS: std::ops::RangeInclusive<i64> = 0..=900;
+/// `Limit` of both list-like operations (M15, M26).
+pub const PAGE_SIZE: std::ops::RangeInclusive<i64> = 1..=10_000;
+/// `Limit` of `ListDeliveryStreams` when none is given (M26).
+pub const DEFAULT_PAGE_SIZE: usize = 10;
+
+/// Put calls a second and stream, both operations together (S).
+pub const STREAM_CALLS_PER_SECOND: u64 = 2_000;
+/// Records a second and stream (S).
+pub const STREAM_RECORDS_PER_SECOND: u64 = 5_000;
+/// Bytes a second and stream: 5 MB (S; the founding document writes MB for MiB throughout).
+pub const STREAM_BYTES_PER_SECOND: u64 = 5 * 1024 * 1024;
+/// Streams for each account and region (S).
+pub const STREAMS_PER_REGION: usize = 5;
+
+/// Most offenders that one `ValidationException` names (measured on AWS's JSON front end).
+pub const VALIDATION_ERRORS: usize = 10;
+/// Longest value echoed in an error text, bytes (ours: an answer must not be as large as the
+/// request that caused it).
+pub const ECHO_BYTES: usize = 16 * 1024;
+
+/// Largest HTTP body (ours, SPEC §1.4: 500 records of 4 MiB are 5.6 MiB of base64, plus JSON).
+pub const BODY_BYTES: usize = 8 * 1024 * 1024;
+/// Clock skew that a signature may have, either way (measured on Firehose, SPEC §1.7).
+pub const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);

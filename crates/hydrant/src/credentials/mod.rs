@@ -1,0 +1,9 @@
+//! Who a caller is and what it may do.
+
+pub mod keyring;
+pub mod policy;
+
+pub use self::{
+    keyring::{Identity, Key, Keyring, Secret},
+    policy::{AccessDenied, Effect, Policy, Statement},
+};
