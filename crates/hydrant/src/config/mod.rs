@@ -8,6 +8,7 @@
 //! * Nothing here reads the environment or a file: the command line does and hands over text.
 //! * A key that is not known is an error that names it. A typo must not become a default.
 
+pub mod quotas;
 pub mod settings;
 pub mod units;
 
@@ -17,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+pub use quotas::{Quotas, Throughput};
 pub use settings::{LogFormat, QuotaPreset, Settings};
 pub use units::{ByteSize, Seconds};
 

@@ -7,6 +7,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::config::Throughput;
+
 use super::{Latencies, RegionLabels, StreamLabels, milliseconds, registered};
 
 type Counters<L = StreamLabels> = Family<L, Counter>;
@@ -86,17 +88,6 @@ pub enum StreamOperation {
     Update,
 }
 
-/// What a stream may take each second; `None` where nothing limits it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Put calls.
-    pub calls: Option<u64>,
-    /// Records.
-    pub records: Option<u64>,
-    /// Bytes.
-    pub bytes: Option<u64>,
-}
-
 impl Ingest {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let mut counter =
@@ -160,7 +151,7 @@ impl Ingest {
     }
 
     /// The series of a stream, made on first use.
-    pub fn stream(&self, labels: &StreamLabels, limits: Limits) -> StreamSeries {
+    pub fn stream(&self, labels: &StreamLabels, limits: Throughput) -> StreamSeries {
         for (family, limit) in [
             (&self.bytes_per_second_limit, limits.bytes),
             (&self.records_per_second_limit, limits.records),
@@ -323,7 +314,7 @@ mod tests {
     #[test]
     fn a_streams_series_come_and_go() {
         let metrics = Metrics::new();
-        let limits = Limits {
+        let limits = Throughput {
             calls: Some(2_000),
             records: Some(5_000),
             bytes: None,

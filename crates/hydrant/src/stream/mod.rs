@@ -9,6 +9,7 @@
 //! ```
 
 pub mod name;
+pub mod quota;
 pub mod record_id;
 pub mod registry;
 pub mod spec;
