@@ -3,6 +3,8 @@
 //! In memory the records lie back to back in one `payload`, so that decoding a request copies
 //! each record once and delivering an uncompressed object copies none.
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::clock::Timestamp;
@@ -70,6 +72,20 @@ impl Frame {
             .checked_sub(1)
             .map_or(0, |before| self.ends[before] as usize);
         Some(self.payload.slice(start..end))
+    }
+
+    /// The records in `range`, as far as there are any, as a frame of their own; without copying
+    /// them.
+    pub fn slice(&self, range: Range<usize>) -> Frame {
+        let end = range.end.min(self.ends.len());
+        let range = range.start.min(end)..end;
+        let end_of = |records: usize| records.checked_sub(1).map_or(0, |last| self.ends[last]);
+        let (from, to) = (end_of(range.start), end_of(range.end));
+        Frame {
+            arrival: self.arrival,
+            ends: self.ends[range].iter().map(|end| end - from).collect(),
+            payload: self.payload.slice(from as usize..to as usize),
+        }
     }
 
     /// Every record in order, without copying.
@@ -152,5 +168,23 @@ impl FrameBuilder {
         // A request body is capped at 8 MiB and `Log::frame_limit` lies far below 4 GiB.
         self.ends
             .push(u32::try_from(self.payload.len()).unwrap_or(u32::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices() {
+        let frame = Frame::new(Timestamp(7), ["a", "", "bcd", "e"]);
+        for from in 0..6 {
+            for to in 0..6 {
+                let expected: Vec<Bytes> = frame.iter().take(to).skip(from).collect();
+                let slice = frame.slice(from..to);
+                assert_eq!(slice.iter().collect::<Vec<_>>(), expected, "{from}..{to}");
+                assert_eq!(slice, Frame::new(Timestamp(7), expected));
+            }
+        }
     }
 }

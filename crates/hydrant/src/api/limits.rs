@@ -34,14 +34,8 @@ pub const PAGE_SIZE: std::ops::RangeInclusive<i64> = 1..=10_000;
 /// `Limit` of `ListDeliveryStreams` when none is given (M26).
 pub const DEFAULT_PAGE_SIZE: usize = 10;
 
-/// Put calls a second and stream, both operations together (S).
-pub const STREAM_CALLS_PER_SECOND: u64 = 2_000;
-/// Records a second and stream (S).
-pub const STREAM_RECORDS_PER_SECOND: u64 = 5_000;
-/// Bytes a second and stream: 5 MB (S; the founding document writes MB for MiB throughout).
-pub const STREAM_BYTES_PER_SECOND: u64 = 5 * 1024 * 1024;
-/// Streams for each account and region (S).
-pub const STREAMS_PER_REGION: usize = 5;
+/// Most tags of a stream, and of one request or answer about them (M26).
+pub const TAGS: usize = 50;
 
 /// Most offenders that one `ValidationException` names (measured on AWS's JSON front end).
 pub const VALIDATION_ERRORS: usize = 10;

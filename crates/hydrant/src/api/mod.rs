@@ -11,13 +11,16 @@
 pub mod error;
 pub mod limits;
 pub mod operation;
+pub mod ops;
+mod put;
 pub mod shape;
 pub mod shapes;
+mod wire;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use self::{error::ApiError, operation::Operation};
+pub use self::{error::ApiError, operation::Operation, ops::Operations};
 use crate::credentials::Identity;
 
 /// What the operations do, once a request is known to be well formed, known and authentic.

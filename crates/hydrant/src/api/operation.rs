@@ -36,8 +36,11 @@ operations![
     DeleteDeliveryStream,
     DescribeDeliveryStream,
     ListDeliveryStreams,
+    ListTagsForDeliveryStream,
     PutRecord,
     PutRecordBatch,
+    TagDeliveryStream,
+    UntagDeliveryStream,
     UpdateDestination,
 ];
 
@@ -78,7 +81,7 @@ mod tests {
             "PutRecord",
             "Firehose_20150804.",
             "Firehose_20150804.putrecord",
-            "Firehose_20150804.TagDeliveryStream",
+            "Firehose_20150804.StartDeliveryStreamEncryption",
             "Kinesis_20131202.PutRecord",
         ] {
             assert_eq!(Operation::from_target(target), None, "{target}");

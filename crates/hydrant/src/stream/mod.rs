@@ -8,6 +8,7 @@
 //! CreateDeliveryStream → CREATING ─(supervisor)→ ACTIVE ─(DeleteDeliveryStream)→ DELETING ─(supervisor)→ gone
 //! ```
 
+pub mod merge;
 pub mod name;
 pub mod quota;
 pub mod record_id;

@@ -1,4 +1,4 @@
-//! The request shapes of the seven operations: today's members, with the constraints of 2015
+//! The request shapes of the operations: today's members, with the constraints of 2015
 //! loosened wherever today's are looser (SPEC §2.0), so that clients of either time are understood.
 //!
 //! Members that this node does not act on are here too, so that a wrong type is reported as AWS
@@ -131,8 +131,14 @@ static TAGS: Type = Type::List {
         members: &[req("Key", &TAG_KEY), m("Value", &TAG_VALUE)],
     }),
     min: Some(1),
-    max: Some(50),
+    max: Some(limits::TAGS as u64),
 };
+static TAG_KEYS: Type = Type::List {
+    element: &TAG_KEY,
+    min: Some(1),
+    max: Some(limits::TAGS as u64),
+};
+static TAGS_PAGE: Type = Type::integer(1, limits::TAGS as i64);
 static TAG_KEY: Type = Type::text(Some(1), Some(128), Some(&patterns::TAG_KEY));
 static TAG_VALUE: Type = Type::text(None, Some(256), Some(&patterns::TAG_VALUE));
 
@@ -208,6 +214,31 @@ pub static LIST_DELIVERY_STREAMS: Structure = Structure {
     ],
 };
 
+/// `ListTagsForDeliveryStream`.
+pub static LIST_TAGS_FOR_DELIVERY_STREAM: Structure = Structure {
+    name: "ListTagsForDeliveryStreamInput",
+    members: &[
+        req("DeliveryStreamName", &STREAM_NAME),
+        m("ExclusiveStartTagKey", &TAG_KEY),
+        m("Limit", &TAGS_PAGE),
+    ],
+};
+
+/// `TagDeliveryStream`.
+pub static TAG_DELIVERY_STREAM: Structure = Structure {
+    name: "TagDeliveryStreamInput",
+    members: &[req("DeliveryStreamName", &STREAM_NAME), req("Tags", &TAGS)],
+};
+
+/// `UntagDeliveryStream`.
+pub static UNTAG_DELIVERY_STREAM: Structure = Structure {
+    name: "UntagDeliveryStreamInput",
+    members: &[
+        req("DeliveryStreamName", &STREAM_NAME),
+        req("TagKeys", &TAG_KEYS),
+    ],
+};
+
 static RECORD: Type = Type::Structure(&Structure {
     name: "Record",
     members: &[req("Data", &DATA)],
@@ -275,6 +306,9 @@ pub fn of(operation: Operation) -> &'static Structure {
         Operation::DeleteDeliveryStream => &DELETE_DELIVERY_STREAM,
         Operation::DescribeDeliveryStream => &DESCRIBE_DELIVERY_STREAM,
         Operation::ListDeliveryStreams => &LIST_DELIVERY_STREAMS,
+        Operation::ListTagsForDeliveryStream => &LIST_TAGS_FOR_DELIVERY_STREAM,
+        Operation::TagDeliveryStream => &TAG_DELIVERY_STREAM,
+        Operation::UntagDeliveryStream => &UNTAG_DELIVERY_STREAM,
         Operation::PutRecord => &PUT_RECORD,
         Operation::PutRecordBatch => &PUT_RECORD_BATCH,
         Operation::UpdateDestination => &UPDATE_DESTINATION,
