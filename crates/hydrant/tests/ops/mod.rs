@@ -1,0 +1,9 @@
+//! The operations over the model engine, without a socket: what each answers and what it leaves
+//! behind in registry and log.
+
+mod create;
+mod node;
+mod puts;
+mod streams;
+mod tags;
+mod update;
