@@ -135,6 +135,58 @@ async fn limits_of_size() {
     assert_eq!(records, [5, 1, 1, 500]);
 }
 
+/// The same words whatever the size of the body, which decides where it is read.
+#[tokio::test]
+async fn what_is_wrong_is_said_exactly() {
+    let node = Node::with(Quotas::UNLIMITED).await;
+    let stream = node.active("logs").await;
+    for padding in [0, 100_000, 2_000_000] {
+        let call = async |body: &str| {
+            let padded = format!("{body}{}", " ".repeat(padding));
+            node.raw(Operation::PutRecordBatch, &padded).await
+        };
+        let refused = async |body: &str| call(body).await.unwrap_err();
+        assert_eq!(refused("{").await, error("SerializationException", ""));
+        assert_eq!(
+            refused(r#"{"DeliveryStreamName":"logs","Records":[["AA=="]]}"#).await,
+            error(
+                "SerializationException",
+                "Start of list found where not expected"
+            )
+        );
+        assert_eq!(
+            refused(r#"{"DeliveryStreamName":"logs","Records":[{"Data":"AAA"}]}"#).await,
+            error(
+                "SerializationException",
+                "'AAA' can not be converted to a Blob: Base64 encoded length is expected a multiple \
+                 of 4 bytes but found: 3"
+            )
+        );
+        let name = "a".repeat(65);
+        let body = format!(r#"{{"DeliveryStreamName":"{name}"}}"#);
+        assert_eq!(
+            refused(&body).await,
+            error(
+                "ValidationException",
+                &format!(
+                    "2 validation errors detected: Value '{name}' at 'deliveryStreamName' failed to \
+                     satisfy constraint: Member must have length less than or equal to 64; Value null \
+                     at 'records' failed to satisfy constraint: Member must not be null"
+                )
+            )
+        );
+        // Unknown members are no fault.
+        let odd = r#"{"DeliveryStreamName":"logs","Records":[{"Data":"QQ==","X":1}],"Y":[]}"#;
+        call(odd).await.unwrap();
+        call(r#"{"DeliveryStreamName":"logs","Records":[{"Data":"QQ=="}]}"#)
+            .await
+            .unwrap();
+    }
+    let stored = node.stored(&stream).await;
+    assert_eq!(stored.len(), 6);
+    assert!(stored.iter().all(|(_, records)| records == &["A"]));
+}
+
 #[tokio::test]
 async fn a_stream_takes_records_only_when_active() {
     let node = Node::new().await;

@@ -33,9 +33,11 @@ use crate::{
     stream::{Status, StreamKey},
 };
 
-/// Bodies larger than this are read on a thread of their own, so that they hold up no other request:
-/// about 0.3 ms of work, some ten times what the change of threads costs.
-const READ_ELSEWHERE: usize = 1 << 20;
+/// Bodies from this size on are read on a thread of their own, so that they hold up no other request.
+/// Scanning takes 0.2 ms for each MiB (4 to 6 GB/s measured), the change of threads some 10 µs.
+const SCAN_ELSEWHERE: usize = 1 << 20;
+/// The same for the exact way, which builds a tree and is slower by an order of magnitude.
+const EXACT_ELSEWHERE: usize = 64 << 10;
 
 /// What a put asks for.
 #[derive(Debug)]
@@ -104,11 +106,17 @@ impl Operations {
 
 /// Reads a request: fast when it is in order, else exactly.
 async fn read(put: Put, body: Bytes) -> Result<Request, ApiError> {
-    let size = body.len();
-    let read = move || scan::scan(put, &body).map_or_else(|| exact::exact(put, &body), Ok);
-    if size < READ_ELSEWHERE {
-        return read();
+    let small = body.len() < SCAN_ELSEWHERE;
+    if small && let Some(request) = scan::scan(put, &body) {
+        return Ok(request);
     }
+    if body.len() < EXACT_ELSEWHERE {
+        return exact::exact(put, &body);
+    }
+    let read = move || {
+        let scanned = if small { None } else { scan::scan(put, &body) };
+        scanned.map_or_else(|| exact::exact(put, &body), Ok)
+    };
     tokio::task::spawn_blocking(read)
         .await
         .map_err(ApiError::internal)?
