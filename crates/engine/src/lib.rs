@@ -14,19 +14,25 @@
 //! | [`engine`] | `Engine { log, catalog }` and how to open one |
 //! | [`log`] | the trait `Log`, with its numbered promises |
 //! | [`catalog`] | the trait `Catalog` |
-//! | [`frame`] | a frame in memory and its bytes on disk; pure |
+//! | [`frame`] | a frame in memory; pure |
 //! | [`clock`] | the one door for time and chance |
+//! | [`local`] | the embedded engine: segment files and redb in one directory |
+//! | `conformance` | the suite that every engine passes (feature `conformance`) |
 //! | [`mem`] | the reference model of both traits, for tests and simulation |
 
 pub mod catalog;
 pub mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod engine;
 pub mod frame;
+pub mod local;
 pub mod log;
 pub mod mem;
 
 pub use catalog::{Catalog, CatalogError, Change, Expect, Version, Versioned};
 pub use clock::{Chance, Clock, ManualClock, SystemClock, Timestamp};
-pub use engine::Engine;
+pub use engine::{Engine, EngineConfig, EngineParts, OpenError};
 pub use frame::{Frame, FrameBuilder};
+pub use local::RecoveryReport;
 pub use log::{FrameMeta, LaneId, LaneUsage, Log, LogError, Position, Usage};

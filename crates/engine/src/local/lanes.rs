@@ -1,0 +1,254 @@
+//! The small file that remembers which lanes were removed, and how far the others were trimmed.
+//!
+//! Constraints: a removal is durable before `remove` resolves, also on a full disk, so room for
+//! records is set aside ahead. A trim is written without a sync: a crash may undo it. Records are of one
+//! size and stand for themselves, in any order: a torn or rotten one is skipped, and the others hold.
+//!
+//! When the file is full it is written anew, with what still matters, and renamed into place.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, IoSlice},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    disk::{Disk, DiskFile, is_full},
+    format::{VERSION, u32_at, u64_at},
+};
+use crate::log::LaneId;
+
+const MAGIC: [u8; 8] = *b"HYDRLANE";
+const HEADER: u64 = 16;
+const RECORD: u64 = 24;
+const TRIMMED: u32 = 1;
+const REMOVED: u32 = 2;
+/// How many free records a fresh file has room for.
+const HEADROOM: u64 = if cfg!(test) { 8 } else { 16 << 10 };
+
+/// What the file remembers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Memory {
+    pub(crate) removed: BTreeSet<LaneId>,
+    pub(crate) trimmed: BTreeMap<LaneId, u64>,
+}
+
+/// The open file.
+#[derive(Debug)]
+pub(crate) struct LanesFile {
+    disk: Disk,
+    path: PathBuf,
+    file: DiskFile,
+    memory: Memory,
+    next: u64,
+    len: u64,
+}
+
+impl LanesFile {
+    /// Opens or creates the file, and cleans it: a lane that `keep` does not know loses its trim.
+    /// Also how many records were damaged.
+    pub(crate) fn open(disk: &Disk, path: &Path) -> io::Result<(Self, usize)> {
+        let (memory, damaged, used) = match disk.open_read(path.to_owned()) {
+            Ok(file) => {
+                let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
+                decode(&file.read_at(0, len)?)
+                    .map_err(|why| io::Error::other(format!("{}: {why}", path.display())))?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Default::default(),
+            Err(error) => return Err(error),
+        };
+        let (file, next, len) = match rewrite(disk, path, &memory) {
+            // A full disk must not keep the node from starting: that is how it gets space back.
+            Err(error) if is_full(&error) && used > 0 => {
+                let file = disk.open(path.to_owned())?;
+                let len = file.len()?;
+                (file, used, len)
+            }
+            other => other?,
+        };
+        let lanes = LanesFile {
+            disk: disk.clone(),
+            path: path.to_owned(),
+            file,
+            memory,
+            next,
+            len,
+        };
+        Ok((lanes, damaged))
+    }
+
+    /// What is remembered.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Drops the trims of lanes that hold nothing: what they forgot is gone from the disk.
+    pub(crate) fn forget_trims(&mut self, mut holds: impl FnMut(LaneId) -> bool) {
+        self.memory.trimmed.retain(|&lane, _| holds(lane));
+    }
+
+    /// Notes a trim, soon durable.
+    pub(crate) fn trim(&mut self, lane: LaneId, keep_from: u64) -> io::Result<()> {
+        self.memory.trimmed.insert(lane, keep_from);
+        self.append(TRIMMED, lane, keep_from)
+    }
+
+    /// Notes a removal, durable on return.
+    pub(crate) fn remove(&mut self, lane: LaneId) -> io::Result<()> {
+        self.append(REMOVED, lane, 0)?;
+        self.file.sync()?;
+        self.memory.trimmed.remove(&lane);
+        self.memory.removed.insert(lane);
+        Ok(())
+    }
+
+    /// Makes every trim durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+
+    fn append(&mut self, kind: u32, lane: LaneId, position: u64) -> io::Result<()> {
+        if self.next + RECORD > self.len {
+            (self.file, self.next, self.len) = rewrite(&self.disk, &self.path, &self.memory)?;
+        }
+        let mut record = Vec::new();
+        encode_record(kind, lane, position, &mut record);
+        self.file
+            .write_all_at(&mut [IoSlice::new(&record)], self.next)?;
+        self.next += RECORD;
+        Ok(())
+    }
+}
+
+/// Writes a whole new file and puts it in place; its handle, where the next record goes, its length.
+fn rewrite(disk: &Disk, path: &Path, memory: &Memory) -> io::Result<(DiskFile, u64, u64)> {
+    let mut bytes = Vec::new();
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    let crc = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(&crc.to_le_bytes());
+    for &lane in &memory.removed {
+        encode_record(REMOVED, lane, 0, &mut bytes);
+    }
+    for (&lane, &position) in &memory.trimmed {
+        encode_record(TRIMMED, lane, position, &mut bytes);
+    }
+    let next = bytes.len() as u64;
+    // At least as much again, so that a file of many lanes is not written anew all the time.
+    let len = next * 2 + HEADROOM * RECORD;
+    let temporary = path.with_extension("tmp");
+    disk.remove_if_present(&temporary)?;
+    let file = disk.create(temporary.clone())?;
+    let written = file
+        .allocate(len)
+        .and_then(|()| file.write_all_at(&mut [IoSlice::new(&bytes)], 0))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| disk.durable_rename(&temporary, path));
+    if let Err(error) = written {
+        // The file in place is as good as it was.
+        let _ = disk.remove_if_present(&temporary);
+        return Err(error);
+    }
+    Ok((disk.open(path.to_owned())?, next, len))
+}
+
+fn encode_record(kind: u32, lane: LaneId, position: u64, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(&kind.to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&lane.0.to_le_bytes());
+    out.extend_from_slice(&position.to_le_bytes());
+    let crc = crc32fast::hash(&out[start..]);
+    out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// What the bytes of a file say, how many records in it are damaged, and where the records end.
+fn decode(bytes: &[u8]) -> Result<(Memory, usize, u64), String> {
+    let header = bytes
+        .get(..HEADER as usize)
+        .filter(|header| {
+            header[..8] == MAGIC && crc32fast::hash(&header[..12]) == u32_at(header, 12)
+        })
+        .ok_or("this is not a file of lanes, or its first bytes are damaged")?;
+    let version = u32_at(header, 8);
+    if version != VERSION {
+        return Err(format!(
+            "lanes format {version}: this program knows version {VERSION} alone"
+        ));
+    }
+    let (mut memory, mut damaged, mut used) = (Memory::default(), 0, HEADER);
+    let records = bytes[HEADER as usize..].chunks(RECORD as usize);
+    for (index, record) in records.enumerate() {
+        // Never written.
+        if record.iter().all(|&byte| byte == 0) {
+            continue;
+        }
+        used = HEADER + (index as u64 + 1) * RECORD;
+        let sound = record.len() == RECORD as usize && {
+            let mut copy = record.to_vec();
+            copy[4..8].fill(0);
+            crc32fast::hash(&copy) == u32_at(record, 4)
+        };
+        if !sound {
+            damaged += 1;
+            continue;
+        }
+        let (lane, position) = (LaneId(u64_at(record, 8)), u64_at(record, 16));
+        match u32_at(record, 0) {
+            TRIMMED => {
+                let keep_from = memory.trimmed.entry(lane).or_default();
+                *keep_from = position.max(*keep_from);
+            }
+            REMOVED => {
+                memory.removed.insert(lane);
+            }
+            _ => damaged += 1,
+        }
+    }
+    for lane in &memory.removed {
+        memory.trimmed.remove(lane);
+    }
+    Ok((memory, damaged, used))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remembers_through_many_rewrites() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lanes");
+        let disk = Disk::new();
+        let (mut lanes, _) = LanesFile::open(&disk, &path).unwrap();
+        for round in 0..100u64 {
+            lanes.trim(LaneId(round % 7), round).unwrap();
+            if round % 10 == 9 {
+                lanes.remove(LaneId(1000 + round)).unwrap();
+            }
+        }
+        lanes.remove(LaneId(3)).unwrap();
+        let expected = lanes.memory().clone();
+        assert_eq!(expected.trimmed.len(), 6);
+        assert_eq!(expected.removed.len(), 11);
+        drop(lanes);
+        let (lanes, damaged) = LanesFile::open(&disk, &path).unwrap();
+        assert_eq!((lanes.memory(), damaged), (&expected, 0));
+    }
+
+    #[test]
+    fn a_damaged_record_costs_itself_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lanes");
+        let disk = Disk::new();
+        let (mut lanes, _) = LanesFile::open(&disk, &path).unwrap();
+        for lane in 1..=3 {
+            lanes.remove(LaneId(lane)).unwrap();
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[(HEADER + RECORD + 10) as usize] ^= 1;
+        let (memory, damaged, _) = decode(&bytes).unwrap();
+        assert_eq!(memory.removed, [LaneId(1), LaneId(3)].into());
+        assert_eq!(damaged, 1);
+    }
+}

@@ -1,0 +1,47 @@
+//! The local engine over its directory: reopening, damage, full and failing disks.
+
+mod reopen;
+
+use std::{ops::Range, path::Path};
+
+use futures::StreamExt;
+use hydrant_engine::{
+    Engine, EngineConfig, Frame, LaneId, Log, LogError, Position, RecoveryReport, Timestamp,
+};
+
+pub(crate) const ALL: Range<Position> = Position::START..Position(u64::MAX);
+
+/// Small segments, so that every test rolls over.
+pub(crate) fn config(dir: &Path) -> EngineConfig {
+    EngineConfig {
+        segment_bytes: 16 << 10,
+        ..EngineConfig::new(dir)
+    }
+}
+
+pub(crate) async fn open(dir: &Path) -> (Engine, RecoveryReport) {
+    Engine::open(config(dir)).await.unwrap()
+}
+
+pub(crate) async fn close(engine: Engine) {
+    engine.log.close().await.unwrap();
+    engine.catalog.close().await.unwrap();
+}
+
+pub(crate) fn frame(number: u64, size: usize) -> Frame {
+    let mut record = format!("{number} ").into_bytes();
+    record.resize(size.max(record.len()), number as u8);
+    Frame::new(Timestamp(number), [record])
+}
+
+pub(crate) async fn read(log: &dyn Log, lane: LaneId) -> Vec<(Position, Frame)> {
+    let frames = read_all(log, lane).await;
+    frames.into_iter().map(Result::unwrap).collect()
+}
+
+pub(crate) async fn read_all(
+    log: &dyn Log,
+    lane: LaneId,
+) -> Vec<Result<(Position, Frame), LogError>> {
+    log.read(lane, ALL).collect().await
+}

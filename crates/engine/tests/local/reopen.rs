@@ -1,0 +1,99 @@
+//! What was acknowledged, trimmed and removed is so after a restart.
+
+use hydrant_engine::{Engine, LaneId, LogError, OpenError, Position};
+
+use super::{close, config, frame, open, read};
+
+#[tokio::test]
+async fn frames_of_many_segments_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut expected = vec![Vec::new(); 5];
+    for round in 0..4u64 {
+        let (engine, report) = open(dir.path()).await;
+        assert_eq!(report.damage, []);
+        assert_eq!(report.torn_tail, None);
+        assert_eq!(report.scanned_frames, 0, "closing seals");
+        for number in 0..200u64 {
+            let lane = (number * 7 + round) % 5;
+            let frame = frame(round * 1000 + number, (number * 13 % 900) as usize);
+            let appended = engine.log.append(LaneId(lane), frame.clone()).await;
+            expected[lane as usize].push((appended.unwrap(), frame));
+        }
+        for (lane, expected) in expected.iter().enumerate() {
+            assert!(read(&*engine.log, LaneId(lane as u64)).await == *expected);
+            let usage = engine.log.lane_usage(LaneId(lane as u64));
+            assert_eq!(usage.frames, expected.len() as u64);
+            assert_eq!(usage.oldest, Some(expected[0].1.arrival()));
+        }
+        close(engine).await;
+    }
+}
+
+#[tokio::test]
+async fn positions_are_not_given_again_when_all_was_trimmed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut last = Position::START;
+    for round in 0..5 {
+        let (engine, _) = open(dir.path()).await;
+        assert_eq!(engine.log.lane_usage(LaneId(1)).frames, 0);
+        for number in 0..50 {
+            let appended = engine.log.append(LaneId(1), frame(number, 1000)).await;
+            let position = appended.unwrap();
+            assert!(position > last, "round {round}");
+            last = position;
+        }
+        engine.log.trim(LaneId(1), last.next()).await.unwrap();
+        close(engine).await;
+    }
+}
+
+#[tokio::test]
+async fn trims_and_removals_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path()).await;
+    let mut kept = Vec::new();
+    for number in 0..300 {
+        for lane in [1, 2, 3] {
+            let frame = frame(number, 200);
+            let position = engine
+                .log
+                .append(LaneId(lane), frame.clone())
+                .await
+                .unwrap();
+            if lane == 1 {
+                kept.push((position, frame));
+            }
+        }
+    }
+    let before = engine.log.usage().disk_bytes;
+    let kept = kept.split_off(123);
+    engine.log.trim(LaneId(1), kept[0].0).await.unwrap();
+    engine.log.remove(LaneId(2)).await.unwrap();
+    engine.log.remove(LaneId(3)).await.unwrap();
+    let usage = engine.log.lane_usage(LaneId(1));
+    close(engine).await;
+
+    let (engine, _) = open(dir.path()).await;
+    assert!(read(&*engine.log, LaneId(1)).await == kept);
+    assert_eq!(engine.log.lane_usage(LaneId(1)), usage);
+    assert_eq!(engine.log.lanes().await.unwrap(), [LaneId(1)]);
+    let refused = engine.log.append(LaneId(2), frame(1, 1)).await;
+    assert!(matches!(refused, Err(LogError::LaneRemoved(LaneId(2)))));
+    assert!(engine.log.usage().disk_bytes < before / 2);
+    close(engine).await;
+}
+
+#[tokio::test]
+async fn a_second_process_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path()).await;
+    let refused = Engine::open(config(dir.path())).await;
+    let Err(OpenError::Locked { dir: named, pid }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(named, dir.path());
+    assert_eq!(pid, Some(std::process::id()));
+    close(engine).await;
+    let (engine, _) = open(dir.path()).await;
+    close(engine).await;
+}

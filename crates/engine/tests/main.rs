@@ -1,0 +1,15 @@
+//! All integration tests of the engine in one binary: one link instead of many.
+
+mod local;
+
+#[test]
+fn no_test_file_is_forgotten() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let main = include_str!("main.rs");
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let named = stem == "main" || main.contains(&format!("\nmod {stem};\n"));
+        assert!(named, "{} is not part of main.rs", path.display());
+    }
+}
