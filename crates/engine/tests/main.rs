@@ -1,5 +1,8 @@
 //! All integration tests of the engine in one binary: one link instead of many.
 
+// In helpers of tests, too, a panic is how a test fails.
+#![allow(clippy::unwrap_used)]
+
 mod local;
 
 #[test]
