@@ -1,0 +1,205 @@
+//! A span's records as an object's bytes: reads the log, compresses, hides both behind [`Body`].
+//!
+//! Small spans are read whole and compressed in one go; large ones flow through in pieces. In both
+//! cases compression runs on blocking threads, and an attempt holds no more than [`memory`] says.
+//! Damaged frames are passed over and counted: what is readable is delivered.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, stream::BoxStream};
+use hydrant_engine::{LaneId, Log, LogError};
+
+use super::{
+    checkpoint::Intent,
+    compress::{self, CompressError, Stream},
+    object::{Purpose, span_uuid},
+};
+use crate::{
+    destination::{Body, BodyError},
+    stream::CompressionFormat,
+};
+
+/// Spans up to this many bytes of record data are compressed as a whole.
+pub const WHOLE_LIMIT: u64 = 16 << 20;
+/// Larger ones are compressed in pieces of this many bytes.
+const PIECE: usize = 1 << 20;
+/// What an attempt holds besides record data: a destination's parts in flight and the compressor's state.
+const OVERHEAD: u64 = 1 << 20;
+/// What an attempt on a large span holds: a few pieces, the destination's parts.
+const STREAMING: u64 = 24 << 20;
+
+/// Bytes that delivering a span may hold at a time.
+pub(crate) fn memory(bytes: u64) -> u64 {
+    if bytes <= WHOLE_LIMIT {
+        // Input and output, which is hardly ever larger.
+        bytes * 2 + OVERHEAD
+    } else {
+        STREAMING
+    }
+}
+
+/// The body of a span's object.
+pub(crate) struct SpanBody {
+    log: Arc<dyn Log>,
+    lane: LaneId,
+    intent: Arc<Intent>,
+    format: CompressionFormat,
+    level: u32,
+    entry: String,
+    damaged: Arc<AtomicU64>,
+}
+
+impl SpanBody {
+    pub(crate) fn new(
+        log: Arc<dyn Log>,
+        lane: LaneId,
+        seed: u64,
+        intent: Arc<Intent>,
+        level: u32,
+    ) -> Self {
+        SpanBody {
+            log,
+            lane,
+            format: intent.destination.compression,
+            entry: span_uuid(seed, lane, intent.span, Purpose::Entry).to_string(),
+            intent,
+            level,
+            damaged: Arc::default(),
+        }
+    }
+
+    /// Damaged frames that the latest reading passed over.
+    pub(crate) fn damaged(&self) -> u64 {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// Record data of the span, back to back, frame by frame.
+    fn records(&self) -> BoxStream<'static, Result<Bytes, BodyError>> {
+        let mut frames = self
+            .log
+            .read(self.lane, self.intent.span.start..self.intent.span.end);
+        let damaged = self.damaged.clone();
+        damaged.store(0, Ordering::Relaxed);
+        Box::pin(async_stream::stream! {
+            while let Some(frame) = frames.next().await {
+                match frame {
+                    Ok((_, frame)) => yield Ok(frame.payload().clone()),
+                    Err(error @ LogError::Damaged { .. }) => {
+                        damaged.fetch_add(1, Ordering::Relaxed);
+                        tracing::error!(%error, "a damaged frame is left out of its object");
+                    }
+                    Err(error) => {
+                        yield Err(BodyError(error.to_string()));
+                        return;
+                    }
+                }
+            }
+        })
+    }
+}
+
+impl fmt::Debug for SpanBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpanBody")
+            .field("lane", &self.lane)
+            .field("span", &self.intent.span)
+            .field("format", &self.format)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Body for SpanBody {
+    fn open(&self) -> BoxStream<'static, Result<Bytes, BodyError>> {
+        let records = self.records();
+        if self.format == CompressionFormat::Uncompressed {
+            return records;
+        }
+        let (format, level, entry) = (self.format, self.level, self.entry.clone());
+        if self.intent.bytes <= WHOLE_LIMIT {
+            let capacity = usize::try_from(self.intent.bytes).unwrap_or_default();
+            Box::pin(futures::stream::once(whole(
+                records, capacity, format, level, entry,
+            )))
+        } else {
+            in_pieces(records, format, level, entry)
+        }
+    }
+}
+
+async fn whole(
+    mut records: BoxStream<'static, Result<Bytes, BodyError>>,
+    capacity: usize,
+    format: CompressionFormat,
+    level: u32,
+    entry: String,
+) -> Result<Bytes, BodyError> {
+    let mut input = Vec::with_capacity(capacity);
+    while let Some(bytes) = records.next().await {
+        input.extend_from_slice(&bytes?);
+    }
+    blocking(move || compress::whole(format, level, &entry, input))
+        .await
+        .map(|mut output| {
+            output.shrink_to_fit();
+            Bytes::from(output)
+        })
+}
+
+fn in_pieces(
+    mut records: BoxStream<'static, Result<Bytes, BodyError>>,
+    format: CompressionFormat,
+    level: u32,
+    entry: String,
+) -> BoxStream<'static, Result<Bytes, BodyError>> {
+    Box::pin(async_stream::try_stream! {
+        let mut stream = Stream::new(format, level, &entry).map_err(body_error)?;
+        let mut piece = BytesMut::new();
+        loop {
+            let more = records.next().await.transpose()?;
+            let ended = more.is_none();
+            piece.extend_from_slice(&more.unwrap_or_default());
+            if piece.len() < PIECE && !ended {
+                continue;
+            }
+            let input = std::mem::take(&mut piece);
+            let (left, output) = blocking(move || {
+                let mut output = Vec::with_capacity(input.len() / 2);
+                stream.push(&input, &mut output)?;
+                if ended {
+                    stream.finish(&mut output)?;
+                    return Ok((None, output));
+                }
+                Ok((Some(stream), output))
+            })
+            .await?;
+            if !output.is_empty() {
+                yield Bytes::from(output);
+            }
+            match left {
+                Some(left) => stream = left,
+                None => break,
+            }
+        }
+    })
+}
+
+fn body_error(error: CompressError) -> BodyError {
+    BodyError(error.to_string())
+}
+
+/// Runs on a thread that may block: compression must not hold up the API.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, CompressError> + Send + 'static,
+) -> Result<T, BodyError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(body_error),
+        Err(panic) => Err(BodyError(panic.to_string())),
+    }
+}

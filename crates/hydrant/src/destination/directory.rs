@@ -1,0 +1,265 @@
+//! A directory as a bucket: the embedded default, so that Hydrant works with nothing else.
+//!
+//! ```text
+//! ROOT/BUCKET/KEY            an object; the key's components as in destination/key.rs
+//! ROOT/BUCKET/.hydrant/*.part    objects being written; swept when the node starts
+//! ```
+//!
+//! An object appears whole: it is written aside, fsynced, renamed to its name, and each directory
+//! above it is fsynced: the last one for each object, the others once in the life of the process
+//! ([`Durable`]), since one that merely exists may have been made just before a crash. So a receipt
+//! holds over a power cut. A crash leaves a `.part` file at worst.
+
+use std::{
+    collections::HashSet,
+    ffi::OsStr,
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+
+use super::{Destination, DeliveryError, Object, Receipt, key};
+
+/// Where a bucket keeps objects that are being written.
+const PARTS: &str = ".hydrant";
+/// What their names end in.
+const PART_SUFFIX: &str = "part";
+
+/// How many directories are remembered as durable before all are forgotten: memory is bounded, and
+/// to forget costs an fsync.
+const DURABLE_LIMIT: usize = 4096;
+
+/// One bucket in a directory.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    bucket: PathBuf,
+    durable: Arc<Durable>,
+}
+
+/// The directories below a root whose own entries this process has synced.
+#[derive(Debug)]
+pub struct Durable {
+    root: PathBuf,
+    known: Mutex<HashSet<PathBuf>>,
+}
+
+impl Directory {
+    /// The bucket `bucket` below the root; made at the first delivery. The caller has checked the
+    /// bucket's name ([`key::check_bucket`]).
+    pub fn new(durable: Arc<Durable>, bucket: &str) -> Self {
+        Directory {
+            bucket: durable.root.join(bucket),
+            durable,
+        }
+    }
+
+    /// Removes what a crash left half written in every bucket below `root`. To be called before
+    /// the first delivery, by the only process that delivers there.
+    ///
+    /// # Errors
+    /// When a directory cannot be read or a file not be removed.
+    pub fn sweep(root: &Path) -> io::Result<usize> {
+        let mut swept = 0;
+        for bucket in entries(root)? {
+            for part in entries(&bucket.join(PARTS))? {
+                if part.extension() == Some(OsStr::new(PART_SUFFIX)) {
+                    fs::remove_file(part)?;
+                    swept += 1;
+                }
+            }
+        }
+        Ok(swept)
+    }
+}
+
+/// What lies in `directory`; nothing if it is not there.
+fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(directory) {
+        Ok(found) => found.map(|entry| Ok(entry?.path())).collect(),
+        Err(error) if not_a_directory(&error) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn not_a_directory(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+#[async_trait]
+impl Destination for Directory {
+    async fn deliver(&self, object: &Object) -> Result<Receipt, DeliveryError> {
+        let components = key::path_components(&object.key)
+            .map_err(|detail| DeliveryError::refused("S3.InvalidKey", detail))?;
+        let target = components
+            .iter()
+            .fold(self.bucket.clone(), |path, component| path.join(component));
+        // The last component is unique to the object: two deliveries of one span never run at a time.
+        let name = components.last().map(String::as_str).unwrap_or_default();
+        let part = self.bucket.join(PARTS).join(part_name(name));
+
+        let mut body = object.body.open();
+        let mut writing = {
+            let durable = self.durable.clone();
+            blocking(move || Part::create(part, durable)).await?
+        };
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk?;
+            writing = blocking(move || {
+                writing.write(&chunk)?;
+                Ok(writing)
+            })
+            .await?;
+        }
+        let bytes = blocking(move || writing.publish(&target)).await?;
+        Ok(Receipt { bytes })
+    }
+
+    async fn probe(&self) -> Result<(), DeliveryError> {
+        Ok(())
+    }
+}
+
+/// A part's name must fit a directory entry though the object's own may be as long as one can be.
+fn part_name(object: &str) -> String {
+    let mut tail = object.len().saturating_sub(200);
+    while !object.is_char_boundary(tail) {
+        tail += 1;
+    }
+    format!("{}.{PART_SUFFIX}", &object[tail..])
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, DeliveryError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(in_words(&error)),
+        Err(panic) => Err(DeliveryError::internal(panic.to_string())),
+    }
+}
+
+/// SPEC §6.4's words for a file system's errors.
+fn in_words(error: &io::Error) -> DeliveryError {
+    let message = error.to_string();
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            DeliveryError::refused("S3.AccessDenied", message)
+        }
+        io::ErrorKind::NotADirectory
+        | io::ErrorKind::IsADirectory
+        | io::ErrorKind::InvalidFilename => DeliveryError::refused("S3.InvalidKey", message),
+        _ => DeliveryError::internal(message),
+    }
+}
+
+/// An object being written. Dropped unpublished, it leaves nothing.
+#[derive(Debug)]
+struct Part {
+    path: PathBuf,
+    file: File,
+    durable: Arc<Durable>,
+    bytes: u64,
+    published: bool,
+}
+
+impl Part {
+    fn create(path: PathBuf, durable: Arc<Durable>) -> io::Result<Self> {
+        if let Some(parent) = path.parent() {
+            durable.create(parent)?;
+        }
+        let file = File::create(&path)?;
+        Ok(Part {
+            path,
+            file,
+            durable,
+            bytes: 0,
+            published: false,
+        })
+    }
+
+    fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
+        self.file.write_all(chunk)?;
+        self.bytes += chunk.len() as u64;
+        Ok(())
+    }
+
+    fn publish(mut self, target: &Path) -> io::Result<u64> {
+        self.file.sync_all()?;
+        if let Some(parent) = target.parent() {
+            self.durable.create(parent)?;
+            fs::rename(&self.path, target)?;
+            self.published = true;
+            sync_dir(parent)?;
+        }
+        Ok(self.bytes)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.published {
+            // Best effort: what stays is swept at the next start.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Durable {
+    /// Nothing is known below `root` yet.
+    pub fn new(root: PathBuf) -> Arc<Self> {
+        Arc::new(Durable {
+            root,
+            known: Mutex::default(),
+        })
+    }
+
+    /// Makes `directory`, which lies below the root, and those above it that are missing.
+    fn create(&self, directory: &Path) -> io::Result<()> {
+        // Held over the syncs: nobody may rely on a directory that somebody else is making.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // Directories may have been removed by hand since.
+        if known.contains(directory) && directory.is_dir() {
+            return Ok(());
+        }
+        if known.len() >= DURABLE_LIMIT {
+            known.clear();
+        }
+        create_durably(directory, &self.root, &mut known)
+    }
+}
+
+fn create_durably(
+    directory: &Path,
+    root: &Path,
+    known: &mut HashSet<PathBuf>,
+) -> io::Result<()> {
+    // What is above the root, and the root if it was there before, is somebody else's care.
+    if directory.is_dir() && (known.contains(directory) || !directory.starts_with(root)) {
+        return Ok(());
+    }
+    let parent = match directory.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if directory != Path::new(".") {
+        create_durably(parent, root, known)?;
+        match fs::create_dir(directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Err(error) if !directory.is_dir() => return Err(error),
+            _ => sync_dir(parent)?,
+        }
+    }
+    known.insert(directory.to_owned());
+    Ok(())
+}
+
+fn sync_dir(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
