@@ -7,6 +7,8 @@
 pub mod api;
 pub mod config;
 pub mod credentials;
+pub mod delivery;
+pub mod destination;
 pub mod metrics;
 pub mod sigv4;
 pub mod stream;

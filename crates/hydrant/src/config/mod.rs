@@ -8,6 +8,7 @@
 //! * Nothing here reads the environment or a file: the command line does and hands over text.
 //! * A key that is not known is an error that names it. A typo must not become a default.
 
+pub mod buckets;
 pub mod quotas;
 pub mod settings;
 pub mod units;
@@ -18,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+pub use buckets::{BucketRule, DirectoryRule, S3Rule};
 pub use quotas::{Quotas, Throughput};
 pub use settings::{LogFormat, QuotaPreset, Settings};
 pub use units::{ByteSize, Seconds};

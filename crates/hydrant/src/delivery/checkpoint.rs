@@ -269,19 +269,29 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_was_taken_over_finds_itself_fenced() {
         let catalog = Engine::mem().catalog;
-        let mut first = Checkpoint::take_over(catalog.clone(), LANE, 1, 7).await.unwrap();
+        let mut first = Checkpoint::take_over(catalog.clone(), LANE, 1, 7)
+            .await
+            .unwrap();
         first.state.cursor = Position(10);
         first.save().await.unwrap();
         first.save().await.unwrap();
 
-        let mut second = Checkpoint::take_over(catalog.clone(), LANE, 2, 8).await.unwrap();
+        let mut second = Checkpoint::take_over(catalog.clone(), LANE, 2, 8)
+            .await
+            .unwrap();
         assert_eq!(second.state.cursor, Position(10));
         assert_eq!(second.state.seed, 7, "the seed is drawn once");
         first.state.cursor = Position(20);
-        assert!(matches!(first.save().await, Err(CheckpointError::Fenced(LANE))));
+        assert!(matches!(
+            first.save().await,
+            Err(CheckpointError::Fenced(LANE))
+        ));
         second.state.cursor = Position(11);
         second.save().await.unwrap();
-        assert!(matches!(first.save().await, Err(CheckpointError::Fenced(LANE))));
+        assert!(matches!(
+            first.save().await,
+            Err(CheckpointError::Fenced(LANE))
+        ));
 
         let stored = look(&*catalog, LANE).await.unwrap().unwrap();
         assert_eq!(stored.cursor, Position(11));
@@ -290,15 +300,22 @@ mod tests {
     #[tokio::test]
     async fn the_same_owner_in_a_new_epoch_fences_too() {
         let catalog = Engine::mem().catalog;
-        let mut first = Checkpoint::take_over(catalog.clone(), LANE, 1, 7).await.unwrap();
+        let mut first = Checkpoint::take_over(catalog.clone(), LANE, 1, 7)
+            .await
+            .unwrap();
         Checkpoint::take_over(catalog, LANE, 1, 7).await.unwrap();
-        assert!(matches!(first.save().await, Err(CheckpointError::Fenced(LANE))));
+        assert!(matches!(
+            first.save().await,
+            Err(CheckpointError::Fenced(LANE))
+        ));
     }
 
     #[tokio::test]
     async fn a_later_format_is_refused() {
         let catalog = Engine::mem().catalog;
-        let mut checkpoint = Checkpoint::take_over(catalog.clone(), LANE, 1, 7).await.unwrap();
+        let mut checkpoint = Checkpoint::take_over(catalog.clone(), LANE, 1, 7)
+            .await
+            .unwrap();
         checkpoint.state.format = FORMAT + 1;
         checkpoint.save().await.unwrap();
         let taken = Checkpoint::take_over(catalog, LANE, 1, 7).await;

@@ -381,7 +381,7 @@ mod tests {
                 let mut archive = zip::ZipArchive::new(io::Cursor::new(bytes)).unwrap();
                 assert_eq!(archive.len(), 1);
                 let mut entry = archive.by_index(0).unwrap();
-                assert_eq!(entry.name(), ENTRY);
+                assert_eq!(entry.name().unwrap(), ENTRY);
                 assert_eq!(entry.compression(), zip::CompressionMethod::Deflated);
                 entry.read_to_end(&mut output).unwrap();
             }
@@ -396,12 +396,12 @@ mod tests {
                 if xerial {
                     assert_eq!(
                         take(16).0,
-                        [0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1]
+                        [
+                            0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1
+                        ]
                     );
                 }
-                let number = |bytes: &[u8]| {
-                    u32::from_be_bytes(bytes.try_into().unwrap()) as usize
-                };
+                let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap()) as usize;
                 let mut done = bytes.len() == if xerial { 16 } else { 0 };
                 while !done {
                     let length = (!xerial).then(|| number(take(4).0));

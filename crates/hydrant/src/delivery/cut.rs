@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use hydrant_engine::{FrameMeta, Position, Timestamp};
+use hydrant_engine::{FrameMeta, Timestamp};
 
 use super::checkpoint::Span;
 use crate::stream::BufferingHints;
@@ -133,6 +133,7 @@ impl Buffer {
 
 #[cfg(test)]
 mod tests {
+    use hydrant_engine::Position;
     use proptest::prelude::*;
 
     use super::*;
@@ -186,15 +187,30 @@ mod tests {
             start: Position(3),
             end: Position(5),
         };
-        assert_eq!((buffer.span, buffer.records, buffer.bytes), (span, 4, 8 << 20));
+        assert_eq!(
+            (buffer.span, buffer.records, buffer.bytes),
+            (span, 4, 8 << 20)
+        );
     }
 
     #[test]
     fn new_hints_hold_for_the_open_buffer() {
         let buffer = Buffer::begin(&frame(3, 0, 2 << 20), at(0));
-        let shorter = Limits::hinted(BufferingHints { interval_s: 60, ..HINTS }, None);
+        let shorter = Limits::hinted(
+            BufferingHints {
+                interval_s: 60,
+                ..HINTS
+            },
+            None,
+        );
         assert_eq!(buffer.due_in(shorter, at(50)), SECONDS(10));
-        let smaller = Limits::hinted(BufferingHints { size_mb: 1, ..HINTS }, None);
+        let smaller = Limits::hinted(
+            BufferingHints {
+                size_mb: 1,
+                ..HINTS
+            },
+            None,
+        );
         assert_eq!(buffer.due_in(smaller, at(0)), Duration::ZERO);
         let capped = Limits::hinted(HINTS, Some(SECONDS(2)));
         assert_eq!(buffer.due_in(capped, at(0)), SECONDS(2));
@@ -219,7 +235,10 @@ mod tests {
             assert_eq!(buffer.due_in(limits(), now), SECONDS(200));
         }
         // A frame stamped by a clock that was set back since.
-        let early = Moment { wall: Timestamp(5), ..at(0) };
+        let early = Moment {
+            wall: Timestamp(5),
+            ..at(0)
+        };
         let buffer = Buffer::begin(&frame(3, 0, 10), early);
         assert_eq!(buffer.due_in(limits(), early), SECONDS(300));
     }
@@ -232,7 +251,10 @@ mod tests {
         assert!(!buffer.takes(&frame(4, 900, 1), limits().raised()));
         buffer.add(&frame(4, 899, 28 << 20));
         assert!(!buffer.takes(&frame(5, 899, 1), limits().raised()));
-        let large = Limits { bytes: 200 << 20, ..limits() };
+        let large = Limits {
+            bytes: 200 << 20,
+            ..limits()
+        };
         assert_eq!(large.raised().bytes, 200 << 20);
     }
 

@@ -32,8 +32,8 @@ pub const WHOLE_LIMIT: u64 = 16 << 20;
 const PIECE: usize = 1 << 20;
 /// What an attempt holds besides record data: a destination's parts in flight and the compressor's state.
 const OVERHEAD: u64 = 1 << 20;
-/// What an attempt on a large span holds: a few pieces, the destination's parts.
-const STREAMING: u64 = 24 << 20;
+/// What an attempt on a large span holds: a few pieces, and three parts of a multipart upload.
+const STREAMING: u64 = 28 << 20;
 
 /// Bytes that delivering a span may hold at a time.
 pub(crate) fn memory(bytes: u64) -> u64 {

@@ -107,8 +107,10 @@ mod tests {
     fn the_prefix_is_glued_as_it_is() {
         // 2015-10-07T13:05:42.999Z
         let oldest = Timestamp(1_444_223_142_999);
-        let key = |prefix, compression| super::key(prefix, "mystream", 1, oldest, uuid(), compression);
-        let tail = "2015/10/07/13/mystream-1-2015-10-07-13-05-42-a9fa96af-e4e4-409f-bac3-1f804714faaa";
+        let key =
+            |prefix, compression| super::key(prefix, "mystream", 1, oldest, uuid(), compression);
+        let tail =
+            "2015/10/07/13/mystream-1-2015-10-07-13-05-42-a9fa96af-e4e4-409f-bac3-1f804714faaa";
         for prefix in ["", "a", "a/", "/a//"] {
             assert_eq!(
                 key(prefix, CompressionFormat::Uncompressed),
@@ -144,7 +146,7 @@ mod tests {
             assert_ne!(key, other);
         }
         // The bytes on which a crash between upload and commit relies: never to change.
-        assert_eq!(key.to_string(), "PINNED");
+        assert_eq!(key.to_string(), "1d5f74a4-4f39-450c-8250-8b046d382fb0");
     }
 
     #[test]

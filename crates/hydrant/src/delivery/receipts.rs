@@ -11,7 +11,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hydrant_engine::{Catalog, CatalogError, Expect, LaneId, Position, Timestamp, Version, Versioned};
+use hydrant_engine::{
+    Catalog, CatalogError, Expect, LaneId, Position, Timestamp, Version, Versioned,
+};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::Span;
@@ -218,7 +220,10 @@ mod tests {
         assert_eq!(key(200).await.as_deref(), Some("key-200"));
         assert_eq!(find(&*catalog, LaneId(1), Position(4)).await.unwrap(), None);
 
-        assert_eq!(sweep(&*catalog, LANE, begin.plus(day * 4)).await.unwrap(), 2);
+        assert_eq!(
+            sweep(&*catalog, LANE, begin.plus(day * 4)).await.unwrap(),
+            2
+        );
         assert_eq!(key(99).await, None);
         assert_eq!(key(200).await.as_deref(), Some("key-200"));
         remove(&*catalog, LANE).await.unwrap();
@@ -232,7 +237,12 @@ mod tests {
             let (start, receipt) = receipt(n, n + 1, Timestamp(n));
             keep(&*catalog, LANE, start, &receipt).await.unwrap();
         }
-        assert_eq!(sweep(&*catalog, LANE, Timestamp(PER_LANE as u64)).await.unwrap(), 3);
+        assert_eq!(
+            sweep(&*catalog, LANE, Timestamp(PER_LANE as u64))
+                .await
+                .unwrap(),
+            3
+        );
         assert_eq!(find(&*catalog, LANE, Position(2)).await.unwrap(), None);
         assert!(find(&*catalog, LANE, Position(3)).await.unwrap().is_some());
     }

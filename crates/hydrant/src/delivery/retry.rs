@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn the_last_attempt_is_made_when_the_day_is_over() {
-        let hours = |n| Duration::from_secs(n * 3600);
+        let hours = |n: u64| Duration::from_secs(n * 3600);
         let next = |age| super::next(Duration::from_secs(300), age, hours(24));
         assert_eq!(next(hours(1)), Next::After(Duration::from_secs(300)));
         let minute = Duration::from_secs(60);

@@ -22,7 +22,7 @@ use std::{
 use async_trait::async_trait;
 use futures::StreamExt;
 
-use super::{Destination, DeliveryError, Object, Receipt, key};
+use super::{DeliveryError, Destination, Object, Receipt, key};
 
 /// Where a bucket keeps objects that are being written.
 const PARTS: &str = ".hydrant";
@@ -235,11 +235,7 @@ impl Durable {
     }
 }
 
-fn create_durably(
-    directory: &Path,
-    root: &Path,
-    known: &mut HashSet<PathBuf>,
-) -> io::Result<()> {
+fn create_durably(directory: &Path, root: &Path, known: &mut HashSet<PathBuf>) -> io::Result<()> {
     // What is above the root, and the root if it was there before, is somebody else's care.
     if directory.is_dir() && (known.contains(directory) || !directory.starts_with(root)) {
         return Ok(());

@@ -140,7 +140,9 @@ mod tests {
         for good in ["abc", "my-bucket.logs", "0ld_Bucket"] {
             check_bucket(good).unwrap();
         }
-        for bad in ["", "ab", "..", "a..b", "a/b", "-ab", "ab.", "a b", "büc", "a\0b"] {
+        for bad in [
+            "", "ab", "..", "a..b", "a/b", "-ab", "ab.", "a b", "büc", "a\0b",
+        ] {
             check_bucket(bad).unwrap_err();
         }
     }

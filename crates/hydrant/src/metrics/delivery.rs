@@ -65,7 +65,10 @@ impl DeliveryMetrics {
             bytes: counter("DeliveryToS3_Bytes", "Bytes delivered, before compression"),
             records: counter("DeliveryToS3_Records", "Records delivered"),
             objects: counter("DeliveryToS3_ObjectCount", "Objects delivered"),
-            success: counter("DeliveryToS3_Success", "Attempts at an object that succeeded"),
+            success: counter(
+                "DeliveryToS3_Success",
+                "Attempts at an object that succeeded",
+            ),
             attempts: counter("DeliveryToS3_Attempts", "Attempts at an object"),
             dropped_records: counter("DroppedRecords", "Records given up after 24 hours"),
             dropped_bytes: counter("DroppedBytes", "Bytes given up after 24 hours"),

@@ -10,6 +10,7 @@
 //!
 //! OpenMetrics wants counters to end in `_total`; the encoder adds that: `IncomingBytes_total`.
 
+pub mod delivery;
 pub mod ingest;
 
 use prometheus_client::{
@@ -21,6 +22,7 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
+pub use delivery::DeliveryMetrics;
 pub use ingest::Ingest;
 
 /// The media type of [`Metrics::encode`].
@@ -32,6 +34,8 @@ pub struct Metrics {
     registry: Registry,
     /// What the API takes in.
     pub ingest: Ingest,
+    /// What delivery gets done.
+    pub delivery: DeliveryMetrics,
 }
 
 impl Metrics {
@@ -40,6 +44,7 @@ impl Metrics {
         let mut registry = Registry::default();
         Metrics {
             ingest: Ingest::register(&mut registry),
+            delivery: DeliveryMetrics::register(&mut registry),
             registry,
         }
     }

@@ -1,0 +1,180 @@
+//! One span in flight: attempted until it is delivered, given up, or to be planned anew.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::{
+    Context,
+    checkpoint::Intent,
+    cut::Age,
+    encode::{self, SpanBody},
+    lane::Lane,
+    object,
+    retry::{self, Next},
+};
+use crate::{
+    destination::{DeliveryError, Object},
+    stream::DeliveryStream,
+};
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// It is in the bucket, but for so many damaged frames.
+    Delivered { damaged: u64 },
+    /// Its records are too old.
+    Expired(DeliveryError),
+    /// It fails, and the stream's configuration has changed since it was planned.
+    Stale,
+    /// The worker stops.
+    Stopped,
+}
+
+/// A span to deliver and all that it takes.
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    pub(crate) context: Arc<Context>,
+    pub(crate) lane: Arc<Lane>,
+    pub(crate) seed: u64,
+    pub(crate) intent: Arc<Intent>,
+    pub(crate) stream: watch::Receiver<Arc<DeliveryStream>>,
+    pub(crate) nudge: watch::Receiver<u64>,
+}
+
+impl Attempts {
+    /// Attempts until there is an end.
+    pub(crate) async fn run(mut self) -> Done {
+        let start = self.intent.span.start;
+        let youngest = Age::of(self.intent.newest, self.context.moment());
+        let mut failures = 0;
+        loop {
+            self.nudge.mark_unchanged();
+            self.lane.trying(start);
+            // The first attempt is made as planned even if the configuration has changed: after a crash the
+            // object may be there already, and elsewhere it would be there twice.
+            let error = match self.once(failures > 0).await {
+                Ok(damaged) => return Done::Delivered { damaged },
+                Err(Interrupted::Stale) => return Done::Stale,
+                Err(Interrupted::Failed(error)) => error,
+            };
+            failures += 1;
+            let pause = retry::pause(failures, self.context.chance.fraction());
+            let now = self.context.moment();
+            let next = retry::next(pause, youngest.at(now), self.context.settings.retention);
+            let next_retry = match next {
+                Next::After(pause) => Some(now.wall.plus(pause)),
+                Next::GiveUp => None,
+            };
+            self.lane.failed(start, &error, now.wall, next_retry);
+            self.log(&error, failures);
+            if self.is_stale() {
+                return Done::Stale;
+            }
+            let Next::After(pause) = next else {
+                return Done::Expired(error);
+            };
+            if !self.wait(self.context.clock.sleep(pause)).await {
+                return Done::Stopped;
+            }
+            if self.is_stale() {
+                return Done::Stale;
+            }
+        }
+    }
+
+    /// Waits for the pause to pass, a nudge or a new configuration; false when the worker stops.
+    async fn wait(&mut self, pause: impl Future<Output = ()>) -> bool {
+        let planned = self.intent.version;
+        tokio::select! {
+            () = self.lane.stop.cancelled() => false,
+            () = pause => true,
+            _ = self.stream.wait_for(|stream| stream.version != planned) => true,
+            _ = self.nudge.changed() => true,
+        }
+    }
+
+    fn is_stale(&self) -> bool {
+        self.stream.borrow().version != self.intent.version
+    }
+
+    async fn once(&self, again: bool) -> Result<u64, Interrupted> {
+        let Context {
+            destinations,
+            engine,
+            settings,
+            uploads,
+            memory,
+            ..
+        } = &*self.context;
+        // A stream that fails makes one attempt at a time, so that many that fail leave room for the others.
+        let _turn = if self.lane.is_failing() {
+            let turn = self.lane.turn.lock().await;
+            if again && self.is_stale() {
+                return Err(Interrupted::Stale);
+            }
+            Some(turn)
+        } else {
+            None
+        };
+        let destination = destinations.find(&self.intent.destination, &self.lane.key.region)?;
+        if self.lane.unreachable() {
+            destination.probe().await?;
+        }
+        let closed = |_| DeliveryError::internal("delivery stopped");
+        let _upload = uploads.acquire().await.map_err(closed)?;
+        let permits = self
+            .context
+            .memory_permits(encode::memory(self.intent.bytes));
+        let _memory = memory.acquire_many(permits).await.map_err(closed)?;
+
+        let body = Arc::new(SpanBody::new(
+            engine.log.clone(),
+            self.lane.id,
+            self.seed,
+            self.intent.clone(),
+            settings.gzip_level,
+        ));
+        let object = Object {
+            key: self.intent.key.clone(),
+            content_type: object::CONTENT_TYPE,
+            content_encoding: object::content_encoding(self.intent.destination.compression),
+            body: body.clone(),
+        };
+        self.lane.series.attempts.inc();
+        let receipt = destination.deliver(&object).await?;
+        self.lane.series.success.inc();
+        self.lane.reached();
+        tracing::debug!(
+            stream = %self.lane.key, key = object.key, bytes = receipt.bytes,
+            records = self.intent.records, "delivered"
+        );
+        Ok(body.damaged())
+    }
+
+    /// SPEC §6.3's members, as far as a log line has them.
+    fn log(&self, error: &DeliveryError, failures: u32) {
+        tracing::warn!(
+            deliveryStreamARN = self.lane.key.arn(),
+            destination = self.intent.destination.bucket_arn,
+            deliveryStreamVersionId = self.intent.version,
+            errorCode = error.code(),
+            message = error.message(),
+            failures,
+            key = self.intent.key,
+            "delivery failed"
+        );
+    }
+}
+
+/// Why an attempt ended without a receipt.
+enum Interrupted {
+    Failed(DeliveryError),
+    Stale,
+}
+
+impl From<DeliveryError> for Interrupted {
+    fn from(error: DeliveryError) -> Self {
+        Interrupted::Failed(error)
+    }
+}

@@ -1,0 +1,90 @@
+//! Flushes that a worker has been asked for: what each waits for and when it is answered. Pure but for the reply.
+
+use hydrant_engine::{Position, Timestamp};
+use tokio::sync::oneshot;
+
+use super::status::{FlushError, Flushed, LastError};
+
+/// Where the answer to a flush goes.
+pub(crate) type Reply = oneshot::Sender<Result<Flushed, FlushError>>;
+
+/// The flushes that wait.
+#[derive(Debug, Default)]
+pub(crate) struct Flushes {
+    waiting: Vec<Flush>,
+}
+
+#[derive(Debug)]
+struct Flush {
+    reply: Reply,
+    asked: Timestamp,
+    /// Attempts that had failed when it was asked for.
+    failures: u64,
+    /// Everything below must be delivered; unknown until the worker has seen all that was acknowledged.
+    below: Option<Position>,
+    objects: u64,
+}
+
+impl Flushes {
+    pub(crate) fn add(&mut self, reply: Reply, asked: Timestamp, failures: u64) {
+        self.waiting.push(Flush {
+            reply,
+            asked,
+            failures,
+            below: None,
+            objects: 0,
+        });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether the worker must find out up to where the log goes, and the latest time that matters.
+    pub(crate) fn searching(&self) -> Option<Timestamp> {
+        let open = self.waiting.iter().filter(|flush| flush.below.is_none());
+        open.map(|flush| flush.asked).max()
+    }
+
+    /// Everything acknowledged before the flushes lies below `end`.
+    pub(crate) fn found(&mut self, end: Position) {
+        for flush in &mut self.waiting {
+            flush.below.get_or_insert(end);
+        }
+    }
+
+    /// Whether a buffer that begins at `start` must be cut now.
+    pub(crate) fn wants(&self, start: Position) -> bool {
+        let mut known = self.waiting.iter().filter_map(|flush| flush.below);
+        known.any(|below| start < below)
+    }
+
+    /// An object was delivered.
+    pub(crate) fn delivered(&mut self) {
+        for flush in &mut self.waiting {
+            flush.objects += 1;
+        }
+    }
+
+    /// Answers those that have what they asked for: `undone` is the lowest position not delivered yet.
+    pub(crate) fn answer(&mut self, undone: Position) {
+        let done = |flush: &mut Flush| flush.below.is_some_and(|below| below <= undone);
+        for flush in self.waiting.extract_if(.., done) {
+            let flushed = Flushed {
+                objects: flush.objects,
+            };
+            // Whoever asked may have gone.
+            let _ = flush.reply.send(Ok(flushed));
+        }
+    }
+
+    /// Answers those that saw an attempt fail.
+    pub(crate) fn fail(&mut self, failures: u64, error: &LastError) {
+        for flush in self
+            .waiting
+            .extract_if(.., |flush| flush.failures < failures)
+        {
+            let _ = flush.reply.send(Err(FlushError::Failing(error.clone())));
+        }
+    }
+}

@@ -1,0 +1,591 @@
+//! One stream's worker: follows its lane, cuts spans, starts attempts and commits what they achieve.
+//!
+//! The worker alone writes the lane's checkpoint, in this order, which is what makes a crash harmless:
+//!
+//! ```text
+//! intent saved → attempts → receipt kept → span taken out of the checkpoint → log trimmed
+//! ```
+//!
+//! It holds a few numbers for the open buffer and at most [`SPANS_IN_FLIGHT`] intents, and stops following
+//! when it has them, so that its memory is the same for ten records and for ten million.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{FutureExt, StreamExt, stream::BoxStream};
+use hydrant_engine::{CatalogError, FrameMeta, LogError, Position, Timestamp};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+use super::{
+    Context, LastDelivery, LastError, SPANS_IN_FLIGHT, STOP_GRACE,
+    attempt::{Attempts, Done},
+    checkpoint::{Checkpoint, CheckpointError, Intent},
+    cut::{Buffer, Limits},
+    flush::{Flushes, Reply},
+    lane::Lane,
+    object::{self, Purpose, span_uuid},
+    receipts::{self, Outcome, SpanReceipt},
+};
+use crate::stream::DeliveryStream;
+
+/// The pause after the log or the catalog failed.
+const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+/// Frames taken in a row before other events are looked at.
+const FRAMES_AT_ONCE: usize = 1024;
+
+/// Why a worker ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It was told to.
+    Stopped,
+    /// Another worker owns the lane.
+    Fenced,
+    /// The checkpoint is not one that this release can read.
+    Unreadable,
+}
+
+/// What a worker is given besides the node's [`Context`].
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    pub(crate) lane: Arc<Lane>,
+    pub(crate) stream: watch::Receiver<Arc<DeliveryStream>>,
+    pub(crate) flushes: mpsc::Receiver<Reply>,
+}
+
+/// Runs until it is told to stop or another takes over.
+pub(crate) async fn run(context: Arc<Context>, inputs: Inputs) -> Ended {
+    let lane = inputs.lane.clone();
+    let ended = match Worker::open(context, inputs).await {
+        Ok(mut worker) => worker.run().await,
+        Err(ended) => ended,
+    };
+    tracing::debug!(stream = %lane.key, lane = %lane.id, ?ended, "worker ended");
+    ended
+}
+
+type Following = BoxStream<'static, Result<FrameMeta, LogError>>;
+
+struct Worker {
+    context: Arc<Context>,
+    lane: Arc<Lane>,
+    stream: watch::Receiver<Arc<DeliveryStream>>,
+    requests: mpsc::Receiver<Reply>,
+    checkpoint: Checkpoint,
+    /// `None` after the log's stream ended.
+    following: Option<Following>,
+    /// Above the last position that was taken from `following`.
+    taken: Position,
+    buffer: Option<Buffer>,
+    /// A frame that does not belong to the buffer any more.
+    next: Option<FrameMeta>,
+    attempts: JoinSet<(Position, Done)>,
+    flushes: Flushes,
+    /// A search for the log's end saw that there are frames up to here, which are still to be taken.
+    ahead: Position,
+    trimmed: Position,
+}
+
+impl Worker {
+    async fn open(context: Arc<Context>, inputs: Inputs) -> Result<Self, Ended> {
+        let Inputs {
+            lane,
+            stream,
+            flushes,
+        } = inputs;
+        let seed = context.chance.next_u64();
+        let checkpoint = loop {
+            let catalog = context.engine.catalog.clone();
+            match Checkpoint::take_over(catalog, lane.id, context.owner, seed).await {
+                Ok(checkpoint) => break checkpoint,
+                Err(error) => trouble(&context, &lane, error).await?,
+            }
+        };
+        lane.broken(None);
+        lane.show(&checkpoint.state);
+        let cursor = checkpoint.state.cursor;
+        let mut worker = Worker {
+            following: Some(context.engine.log.follow(lane.id, cursor)),
+            context,
+            lane,
+            stream,
+            requests: flushes,
+            checkpoint,
+            taken: cursor,
+            buffer: None,
+            next: None,
+            attempts: JoinSet::new(),
+            flushes: Flushes::default(),
+            ahead: Position::START,
+            trimmed: Position::START,
+        };
+        // What a crash may have left undone.
+        worker.trim().await;
+        for intent in worker.checkpoint.state.spans.clone() {
+            worker.attempt(Arc::new(intent));
+        }
+        Ok(worker)
+    }
+
+    async fn run(&mut self) -> Ended {
+        let ended = match self.work().await {
+            Ok(()) => self.wind_down().await,
+            Err(ended) => ended,
+        };
+        self.attempts.shutdown().await;
+        ended
+    }
+
+    /// Works until it is told to stop.
+    async fn work(&mut self) -> Result<(), Ended> {
+        let mut failures = self.lane.failures.subscribe();
+        loop {
+            tokio::task::consume_budget().await;
+            self.sort_next().await?;
+            self.cut_what_is_wanted().await?;
+            self.answer_flushes();
+
+            let hungry = self.next.is_none();
+            let search = self.search(hungry);
+            let due = self.due();
+            tokio::select! {
+                biased;
+                () = self.lane.discard.cancelled() => return Err(Ended::Stopped),
+                () = self.lane.stop.cancelled() => return Ok(()),
+                Some(done) = self.attempts.join_next() => self.settle(done).await?,
+                Some(reply) = self.requests.recv() => self.asked_to_flush(reply),
+                Ok(()) = failures.changed(), if !self.flushes.is_empty() => self.fail_flushes(),
+                // New hints hold for the open buffer: back to the top.
+                Ok(()) = self.stream.changed() => {}
+                frame = next(&mut self.following), if hungry => self.took(frame).await,
+                found = search, if self.flushes.searching().is_some() => self.searched(found),
+                () = due => self.plan().await?,
+            }
+        }
+    }
+
+    /// What makes a buffer full, now.
+    fn limits(&self) -> Limits {
+        let hints = self.stream.borrow().destination.s3().buffering;
+        let hinted = Limits::hinted(hints, self.context.settings.max_interval);
+        if self.may_plan() {
+            hinted
+        } else {
+            hinted.raised()
+        }
+    }
+
+    fn may_plan(&self) -> bool {
+        self.checkpoint.state.spans.len() < SPANS_IN_FLIGHT
+    }
+
+    /// Resolves when the buffer's time has come; never while nothing can be planned.
+    fn due(&self) -> impl Future<Output = ()> + use<> {
+        let due = self.buffer.filter(|_| self.may_plan()).map(|buffer| {
+            let due = buffer.due_in(self.limits(), self.context.moment());
+            self.context.clock.sleep(due)
+        });
+        async move {
+            match due {
+                Some(due) => due.await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Finds a place for the frame that was taken last: in the buffer, or in a new one.
+    async fn sort_next(&mut self) -> Result<(), Ended> {
+        let Some(frame) = self.next else {
+            return Ok(());
+        };
+        let (limits, may_plan) = (self.limits(), self.may_plan());
+        match &mut self.buffer {
+            Some(buffer) if buffer.takes(&frame, limits) => buffer.add(&frame),
+            Some(_) if !may_plan => return Ok(()),
+            _ => {
+                self.plan().await?;
+                self.buffer = Some(Buffer::begin(&frame, self.context.moment()));
+            }
+        }
+        self.next = None;
+        Ok(())
+    }
+
+    /// Cuts the buffer if it is full or a flush wants it.
+    async fn cut_what_is_wanted(&mut self) -> Result<(), Ended> {
+        let Some(buffer) = self.buffer.filter(|_| self.may_plan()) else {
+            return Ok(());
+        };
+        if buffer.bytes >= self.limits().bytes || self.flushes.wants(buffer.span.start) {
+            self.plan().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a frame and those that are ready behind it, as far as the buffer takes them.
+    async fn took(&mut self, frame: Option<Result<FrameMeta, LogError>>) {
+        let limits = self.limits();
+        let mut frame = Some(frame);
+        for _ in 0..FRAMES_AT_ONCE {
+            match frame {
+                Some(Some(Ok(meta))) => {
+                    self.taken = meta.position.next();
+                    match &mut self.buffer {
+                        Some(buffer) if buffer.takes(&meta, limits) => buffer.add(&meta),
+                        _ => {
+                            self.next = Some(meta);
+                            return;
+                        }
+                    }
+                }
+                Some(Some(Err(error))) => return self.follow_failed(error).await,
+                Some(None) => {
+                    self.following = None;
+                    return;
+                }
+                // Nothing is ready.
+                None => return,
+            }
+            frame = match &mut self.following {
+                Some(following) => following.next().now_or_never(),
+                None => None,
+            };
+        }
+        // The last one was taken from the stream and must not be lost.
+        if let Some(Some(Ok(meta))) = frame {
+            self.taken = meta.position.next();
+            self.next = Some(meta);
+        } else if let Some(Some(Err(error))) = frame {
+            self.follow_failed(error).await;
+        } else if let Some(None) = frame {
+            self.following = None;
+        }
+    }
+
+    async fn follow_failed(&mut self, error: LogError) {
+        if let LogError::Damaged { position, .. } = error {
+            // It is passed over here, and counted when its neighbours are read.
+            tracing::error!(stream = %self.lane.key, %error, "a damaged frame will not be delivered");
+            self.taken = self.taken.max(position.next());
+            match &mut self.buffer {
+                Some(buffer) => buffer.span.end = buffer.span.end.max(position.next()),
+                None => self.checkpoint.state.damaged_frames += 1,
+            }
+            self.lane.series.damaged_frames.inc();
+            return;
+        }
+        tracing::error!(stream = %self.lane.key, %error, "the log cannot be followed; trying again");
+        self.context.clock.sleep(TROUBLE_PAUSE).await;
+        self.following = Some(self.context.engine.log.follow(self.lane.id, self.taken));
+    }
+
+    /// Makes the buffer a span: saves the intent and begins to attempt it.
+    async fn plan(&mut self) -> Result<(), Ended> {
+        let Some(buffer) = self.buffer.take() else {
+            return Ok(());
+        };
+        let stream = self.stream.borrow().clone();
+        self.checkpoint.state.cursor = buffer.span.end;
+        let intent = self.intent(&stream, buffer);
+        if buffer.bytes == 0 {
+            // Records without a byte make no object (SPEC §4.2).
+            self.keep_receipt(&intent, Outcome::Empty).await;
+            self.save().await?;
+            self.trim().await;
+            return Ok(());
+        }
+        self.checkpoint.state.spans.push(intent.clone());
+        self.save().await?;
+        self.attempt(Arc::new(intent));
+        Ok(())
+    }
+
+    fn intent(&self, stream: &DeliveryStream, buffer: Buffer) -> Intent {
+        let spec = stream.destination.s3();
+        Intent {
+            span: buffer.span,
+            key: self.key(stream, buffer.span, buffer.oldest),
+            version: stream.version,
+            oldest: buffer.oldest,
+            newest: buffer.newest,
+            records: buffer.records,
+            bytes: buffer.bytes,
+            destination: Arc::new(spec.clone()),
+        }
+    }
+
+    fn key(&self, stream: &DeliveryStream, span: super::Span, oldest: Timestamp) -> String {
+        let spec = stream.destination.s3();
+        let seed = self.checkpoint.state.seed;
+        object::key(
+            spec.prefix(),
+            &stream.key.name,
+            stream.version,
+            oldest,
+            span_uuid(seed, self.lane.id, span, Purpose::Key),
+            spec.compression,
+        )
+    }
+
+    fn attempt(&mut self, intent: Arc<Intent>) {
+        let start = intent.span.start;
+        let attempts = Attempts {
+            context: self.context.clone(),
+            lane: self.lane.clone(),
+            seed: self.checkpoint.state.seed,
+            intent,
+            stream: self.stream.clone(),
+            nudge: self.lane.nudge.subscribe(),
+        };
+        self.attempts
+            .spawn(async move { (start, attempts.run().await) });
+    }
+
+    /// Commits what an attempt achieved.
+    async fn settle(
+        &mut self,
+        done: Result<(Position, Done), tokio::task::JoinError>,
+    ) -> Result<(), Ended> {
+        let (start, done) = match done {
+            Ok(done) => done,
+            Err(error) => {
+                // A defect. The span stays planned: the next start attempts it again.
+                tracing::error!(stream = %self.lane.key, %error, "an attempt ended by itself");
+                return Ok(());
+            }
+        };
+        let spans = &mut self.checkpoint.state.spans;
+        let Some(at) = spans.iter().position(|intent| intent.span.start == start) else {
+            return Ok(());
+        };
+        match done {
+            Done::Stopped => return Ok(()),
+            Done::Stale => {
+                let stream = self.stream.borrow().clone();
+                let mut intent = self.checkpoint.state.spans[at].clone();
+                intent.key = self.key(&stream, intent.span, intent.oldest);
+                intent.version = stream.version;
+                intent.destination = Arc::new(stream.destination.s3().clone());
+                self.checkpoint.state.spans[at] = intent.clone();
+                self.save().await?;
+                self.attempt(Arc::new(intent));
+                return Ok(());
+            }
+            Done::Delivered { damaged } => {
+                let intent = spans.remove(at);
+                self.keep_receipt(&intent, Outcome::Delivered).await;
+                self.count_delivered(&intent, damaged);
+            }
+            Done::Expired(error) => {
+                let intent = spans.remove(at);
+                self.keep_receipt(&intent, Outcome::Expired).await;
+                self.count_expired(&intent, &error);
+            }
+        }
+        self.lane.done(start);
+        self.save().await?;
+        self.trim().await;
+        Ok(())
+    }
+
+    fn count_delivered(&mut self, intent: &Intent, damaged: u64) {
+        let state = &mut self.checkpoint.state;
+        state.damaged_frames += damaged;
+        state.last = Some(LastDelivery {
+            time: self.context.clock.now(),
+            bucket: intent.destination.bucket().to_owned(),
+            key: intent.key.clone(),
+        });
+        let series = &self.lane.series;
+        series.bytes.inc_by(intent.bytes);
+        series.records.inc_by(intent.records);
+        series.objects.inc();
+        series.damaged_frames.inc_by(damaged);
+        self.flushes.delivered();
+        if self.lane.is_failing() {
+            // What healed for one may have healed for the others.
+            self.lane.nudge();
+        }
+    }
+
+    fn count_expired(&mut self, intent: &Intent, error: &crate::destination::DeliveryError) {
+        let state = &mut self.checkpoint.state;
+        state.dropped_records += intent.records;
+        state.dropped_bytes += intent.bytes;
+        self.lane.series.dropped_records.inc_by(intent.records);
+        self.lane.series.dropped_bytes.inc_by(intent.bytes);
+        tracing::error!(
+            deliveryStreamARN = self.lane.key.arn(),
+            lane = %self.lane.id,
+            from = %intent.span.start,
+            to = %intent.span.end,
+            records = intent.records,
+            bytes = intent.bytes,
+            errorCode = error.code(),
+            message = error.message(),
+            "records could not be delivered for 24 hours and are lost"
+        );
+    }
+
+    /// Receipts serve tracing only: one that cannot be kept does not hold delivery up.
+    async fn keep_receipt(&mut self, intent: &Intent, outcome: Outcome) {
+        let receipt = SpanReceipt::new(
+            intent.span,
+            self.context.clock.now(),
+            outcome,
+            (intent.destination.bucket(), &intent.key),
+            (intent.records, intent.bytes),
+        );
+        let catalog = &*self.context.engine.catalog;
+        if let Err(error) = receipts::keep(catalog, self.lane.id, intent.span.start, &receipt).await
+        {
+            tracing::warn!(stream = %self.lane.key, %error, "a receipt was not kept");
+        }
+    }
+
+    /// Saves the checkpoint, however long it takes.
+    async fn save(&mut self) -> Result<(), Ended> {
+        loop {
+            match self.checkpoint.save().await {
+                Ok(()) => {
+                    self.lane.broken(None);
+                    self.lane.show(&self.checkpoint.state);
+                    return Ok(());
+                }
+                Err(error) => trouble(&self.context, &self.lane, error).await?,
+            }
+        }
+    }
+
+    /// Gives back what no span needs any more.
+    async fn trim(&mut self) {
+        let keep_from = self.checkpoint.state.keep_from();
+        if keep_from <= self.trimmed {
+            return;
+        }
+        match self.context.engine.log.trim(self.lane.id, keep_from).await {
+            Ok(()) => self.trimmed = keep_from,
+            // Trimmed with the next span.
+            Err(error) => {
+                tracing::warn!(stream = %self.lane.key, %error, "the log was not trimmed")
+            }
+        }
+    }
+
+    fn asked_to_flush(&mut self, reply: Reply) {
+        let failures = *self.lane.failures.borrow();
+        self.flushes.add(reply, self.context.clock.now(), failures);
+        // What has been taken so far may be old news.
+        self.ahead = Position::START;
+        self.lane.nudge();
+    }
+
+    /// Looks for a frame that has not been taken. Polled only when the log has nothing ready to follow, so
+    /// that it nearly always finds the end at once.
+    fn search(
+        &self,
+        hungry: bool,
+    ) -> impl Future<Output = Option<Result<(Position, Timestamp), LogError>>> + use<> {
+        let wanted = hungry && self.flushes.searching().is_some() && self.ahead <= self.taken;
+        let found = wanted.then(|| {
+            let everything = self.taken..Position(u64::MAX);
+            self.context.engine.log.read(self.lane.id, everything)
+        });
+        async move {
+            match found {
+                Some(mut frames) => frames
+                    .next()
+                    .await
+                    .map(|found| found.map(|(position, frame)| (position, frame.arrival()))),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn searched(&mut self, found: Option<Result<(Position, Timestamp), LogError>>) {
+        let asked = self.flushes.searching().unwrap_or_default();
+        match found {
+            Some(Ok((position, arrival))) if arrival <= asked => self.ahead = position.next(),
+            Some(Err(LogError::Damaged { position, .. })) => self.ahead = position.next(),
+            // The end, or frames that came after the flush was asked for.
+            _ => self.flushes.found(self.taken),
+        }
+    }
+
+    fn answer_flushes(&mut self) {
+        if self.flushes.is_empty() {
+            return;
+        }
+        let spans = self
+            .checkpoint
+            .state
+            .spans
+            .iter()
+            .map(|intent| intent.span.start);
+        let buffer = self.buffer.iter().map(|buffer| buffer.span.start);
+        let next = self.next.iter().map(|frame| frame.position);
+        let undone = spans.chain(buffer).chain(next).min();
+        self.flushes.answer(undone.unwrap_or(self.taken));
+    }
+
+    fn fail_flushes(&mut self) {
+        let error = self.lane.shown().last_error();
+        if let Some(error) = error {
+            self.flushes.fail(*self.lane.failures.borrow(), &error);
+        }
+    }
+
+    /// Lets running attempts finish for a moment; what they do not finish is attempted after the next start.
+    async fn wind_down(&mut self) -> Ended {
+        let grace = self.context.clock.sleep(STOP_GRACE);
+        tokio::pin!(grace);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.lane.discard.cancelled() => return Ended::Stopped,
+                done = self.attempts.join_next() => match done {
+                    Some(done) => if let Err(ended) = self.settle(done).await {
+                        return ended;
+                    },
+                    None => return Ended::Stopped,
+                },
+                () = &mut grace => return Ended::Stopped,
+            }
+        }
+    }
+}
+
+/// The next frame; never, once the log's stream has ended.
+async fn next(following: &mut Option<Following>) -> Option<Result<FrameMeta, LogError>> {
+    match following {
+        Some(following) => following.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Shows that the catalog makes trouble and waits a while; an end, where waiting does not help.
+async fn trouble(context: &Context, lane: &Lane, error: CheckpointError) -> Result<(), Ended> {
+    let ended = match &error {
+        CheckpointError::Fenced(_) => Some(Ended::Fenced),
+        CheckpointError::Unreadable { .. } => Some(Ended::Unreadable),
+        CheckpointError::Catalog(CatalogError::Closed) => Some(Ended::Stopped),
+        CheckpointError::Catalog(_) => None,
+    };
+    if ended != Some(Ended::Stopped) {
+        tracing::error!(stream = %lane.key, lane = %lane.id, %error, "delivery is held up");
+        lane.broken(Some(LastError {
+            time: context.clock.now(),
+            code: "InternalError".to_owned(),
+            message: error.to_string(),
+        }));
+    }
+    if let Some(ended) = ended {
+        return Err(ended);
+    }
+    tokio::select! {
+        () = lane.stop.cancelled() => Err(Ended::Stopped),
+        () = lane.discard.cancelled() => Err(Ended::Stopped),
+        () = context.clock.sleep(TROUBLE_PAUSE) => Ok(()),
+    }
+}
