@@ -4,7 +4,8 @@
 //! socket → server (limits, TLS) → front (order of checks) → auth (SigV4, keyring) → Dispatch
 //! ```
 //!
-//! What an operation means is behind [`Dispatch`]; what travels on the wire is here. The order of
+//! What an operation means is behind [`Dispatch`], which [`Operations`] carries out ([`ops`]: control
+//! operations, `put`: the hot path); what travels on the wire is here. The order of
 //! checks is SPEC §1.5: this module does 1–7, and an operation behind [`Dispatch`] does 8–11 with
 //! [`shape::check`] and [`Identity::authorize`](crate::credentials::Identity::authorize).
 

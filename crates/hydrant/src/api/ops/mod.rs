@@ -1,4 +1,4 @@
-//! What the operations mean (SPEC §2): the control operations here, puts in [`super::put`].
+//! What the operations mean (SPEC §2): the control operations here, puts in `put`.
 //!
 //! Each control operation is: read the request by its table, authorise, decide, answer. What it
 //! decides about lies in the [`Registry`]; delivery follows the registry and does the rest, so that
