@@ -196,6 +196,21 @@ fn what_is_unusual_goes_the_exact_way() {
         // A list in the place of a structure must not slip through.
         (Put::Record, put(r#"["AAAA"]"#), false),
         (Put::Record, put(r#"{"Data":"AAAA","Data":"AAAA"}"#), false),
+        (
+            Put::Record,
+            put(r#"{"Data":"AAAA"},"Record":{"Data":"AAAA"}"#),
+            false,
+        ),
+        (
+            Put::Record,
+            put(r#"{"Data":"AAAA"},"DeliveryStreamName":"b""#),
+            false,
+        ),
+        (
+            Put::Batch,
+            batch(1, "").replace("]}", r#"],"Records":[{"Data":""}]}"#),
+            false,
+        ),
         (Put::Record, put(r#"{"Data":"AAA"}"#), false),
         (Put::Record, put(r#"{"Data":null}"#), false),
         (Put::Record, put("{}"), false),
