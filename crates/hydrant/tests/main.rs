@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod ops;
+mod wire;
 
 #[test]
 fn no_file_was_forgotten() {

@@ -47,3 +47,57 @@ pub const ECHO_BYTES: usize = 16 * 1024;
 pub const BODY_BYTES: usize = 8 * 1024 * 1024;
 /// Clock skew that a signature may have, either way (measured on Firehose, SPEC §1.7).
 pub const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// What one node spends on its clients (ours, all of it). Tests and small machines lower them.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerLimits {
+    /// Most open connections; more wait in the listen queue.
+    pub connections: usize,
+    /// Longest TLS handshake.
+    pub handshake: Duration,
+    /// Longest wait for the complete head of a request, from the moment that the connection is ready
+    /// for it: idle time-out of kept-alive connections and guard against slow heads in one. Clients
+    /// pool connections for 50 to 90 s.
+    pub head: Duration,
+    /// Largest head of a request, bytes.
+    pub head_bytes: usize,
+    /// Most headers of a request.
+    pub headers: usize,
+    /// Largest body, bytes.
+    pub body_bytes: usize,
+    /// Time that a body may take however small it is …
+    pub body_grace: Duration,
+    /// … and the bytes a second that it must arrive with beyond.
+    pub body_bytes_per_second: u64,
+    /// How much of a body that is too large is read and thrown away, so that its sender gets to see
+    /// the answer instead of a broken pipe.
+    pub drained_bytes: usize,
+    /// Most bytes of bodies held at one time, over all connections.
+    pub bytes_in_flight: usize,
+    /// Longest wait for a share of those, before the client is told to slow down.
+    pub in_flight_wait: Duration,
+    /// Longest time that a client may leave an answer unread.
+    pub write_stall: Duration,
+    /// Longest wait for requests in flight when the node stops.
+    pub shutdown: Duration,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        ServerLimits {
+            connections: 10_000,
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(75),
+            head_bytes: 64 * 1024,
+            headers: 100,
+            body_bytes: BODY_BYTES,
+            body_grace: Duration::from_secs(20),
+            body_bytes_per_second: 16 * 1024,
+            drained_bytes: 16 * 1024 * 1024,
+            bytes_in_flight: 256 * 1024 * 1024,
+            in_flight_wait: Duration::from_secs(5),
+            write_stall: Duration::from_secs(60),
+            shutdown: Duration::from_secs(10),
+        }
+    }
+}

@@ -9,19 +9,35 @@
 //! checks is SPEC §1.5: this module does 1–7, and an operation behind [`Dispatch`] does 8–11 with
 //! [`shape::check`] and [`Identity::authorize`](crate::credentials::Identity::authorize).
 
+mod answer;
+pub mod auth;
+mod body;
 pub mod error;
+pub mod front;
 pub mod limits;
 pub mod operation;
 pub mod ops;
 mod put;
+pub mod server;
 pub mod shape;
 pub mod shapes;
+mod stall;
+mod timer;
+pub mod tls;
 mod wire;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use self::{error::ApiError, operation::Operation, ops::Operations};
+pub use self::{
+    auth::Authenticator,
+    error::ApiError,
+    front::{Front, Observer},
+    limits::ServerLimits,
+    operation::Operation,
+    ops::Operations,
+    server::Server,
+};
 use crate::credentials::Identity;
 
 /// What the operations do, once a request is known to be well formed, known and authentic.

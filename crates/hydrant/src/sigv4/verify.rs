@@ -153,15 +153,26 @@ impl Claim {
         }
     }
 
-    fn from_header(request: &Request<'_>, header: &str) -> Result<Claim, AuthError> {
-        let parameters = header.strip_prefix(ALGORITHM).unwrap_or_default();
-        let parameter = |name: &str| {
-            parameters
-                .split([',', ' '])
-                .filter_map(|part| part.split_once('='))
-                .find(|(found, value)| *found == name && !value.is_empty())
-                .map(|(_, value)| value)
+    /// Access key and region of the scope, from whatever part of a signature is there; `None`
+    /// without one. For nodes that verify nothing.
+    pub fn scope(request: &Request<'_>) -> Option<(String, String)> {
+        let credential = match request.header("authorization") {
+            Some(header) => header_parameter(header, "Credential")?.to_owned(),
+            None => {
+                let parameters = request.parameters();
+                let mut credentials = parameters
+                    .into_iter()
+                    .filter(|(name, _)| name == "X-Amz-Credential");
+                credentials.next()?.1
+            }
         };
+        let mut parts = credential.split('/');
+        let (access_key, region) = (parts.next()?, parts.nth(1)?);
+        Some((access_key.into(), region.into()))
+    }
+
+    fn from_header(request: &Request<'_>, header: &str) -> Result<Claim, AuthError> {
+        let parameter = |name: &str| header_parameter(header, name);
         let time = request
             .header("x-amz-date")
             .or_else(|| request.header("date"));
@@ -371,6 +382,16 @@ impl Claim {
     }
 }
 
+/// The value of `name=` in an `Authorization` header.
+fn header_parameter<'h>(header: &'h str, name: &str) -> Option<&'h str> {
+    header
+        .strip_prefix(ALGORITHM)?
+        .split([',', ' '])
+        .filter_map(|part| part.split_once('='))
+        .find(|(found, value)| *found == name && !value.is_empty())
+        .map(|(_, value)| value)
+}
+
 /// The text for a scope whose region is not served here.
 pub fn wrong_region(region: &str) -> String {
     format!("Credential should be scoped to a valid region, not '{region}'. ")
@@ -404,3 +425,5 @@ fn read_time(text: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
