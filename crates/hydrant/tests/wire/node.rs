@@ -30,9 +30,9 @@ use tokio_util::sync::CancellationToken;
 /// Does the checks that every operation does and answers with who asked for what.
 ///
 /// Streams of some names behave: `panic`, `broken`, `wait` (until the gate lets it pass).
-pub struct Toy {
-    pub gate: Semaphore,
-    pub waiting: Semaphore,
+pub(super) struct Toy {
+    pub(super) gate: Semaphore,
+    pub(super) waiting: Semaphore,
 }
 
 impl Default for Toy {
@@ -74,9 +74,12 @@ impl Dispatch for Toy {
     }
 }
 
+/// What was asked for, the status, the error.
+pub(super) type Outcome = (Option<Operation>, u16, Option<String>);
+
 /// Remembers what it is told.
 #[derive(Default)]
-pub struct Seen(pub Mutex<Vec<(Option<Operation>, u16, Option<String>)>>);
+pub(super) struct Seen(pub(super) Mutex<Vec<Outcome>>);
 
 impl Observer for Seen {
     fn answered(&self, exchange: &Exchange<'_>) {
@@ -88,24 +91,28 @@ impl Observer for Seen {
     }
 }
 
-pub struct Node {
-    pub addr: SocketAddr,
-    pub toy: Arc<Toy>,
-    pub seen: Arc<Seen>,
-    pub shutdown: CancellationToken,
-    pub served: JoinHandle<()>,
+pub(super) struct Node {
+    pub(super) addr: SocketAddr,
+    pub(super) toy: Arc<Toy>,
+    pub(super) seen: Arc<Seen>,
+    pub(super) shutdown: CancellationToken,
+    pub(super) served: JoinHandle<()>,
 }
 
 impl Node {
-    pub async fn open() -> Node {
+    pub(super) async fn open() -> Node {
         Node::start(Keyring::open(), ServerLimits::default(), None).await
     }
 
-    pub async fn limited(limits: ServerLimits) -> Node {
+    pub(super) async fn limited(limits: ServerLimits) -> Node {
         Node::start(Keyring::open(), limits, None).await
     }
 
-    pub async fn start(keyring: Keyring, limits: ServerLimits, tls: Option<TlsAcceptor>) -> Node {
+    pub(super) async fn start(
+        keyring: Keyring,
+        limits: ServerLimits,
+        tls: Option<TlsAcceptor>,
+    ) -> Node {
         let clock = Arc::new(SystemClock::new());
         let toy = Arc::new(Toy::default());
         let seen = Arc::new(Seen::default());
@@ -131,7 +138,7 @@ impl Node {
         }
     }
 
-    pub async fn connect(&self) -> Client {
+    pub(super) async fn connect(&self) -> Client {
         Client {
             io: TcpStream::connect(self.addr).await.unwrap(),
             buffer: Vec::new(),
@@ -139,22 +146,22 @@ impl Node {
     }
 
     /// Sends `request` on a connection of its own.
-    pub async fn ask(&self, request: Ask) -> Reply {
+    pub(super) async fn ask(&self, request: Ask) -> Reply {
         self.connect().await.ask(request).await
     }
 }
 
 /// A request; by default a good one.
 #[derive(Clone)]
-pub struct Ask {
-    pub method: &'static str,
-    pub path: &'static str,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(super) struct Ask {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
 }
 
 impl Ask {
-    pub fn new(operation: &str, body: impl AsRef<[u8]>) -> Ask {
+    pub(super) fn new(operation: &str, body: impl AsRef<[u8]>) -> Ask {
         let body = body.as_ref().to_vec();
         let ask = Ask {
             method: "POST",
@@ -169,7 +176,7 @@ impl Ask {
             .with("Content-Length", &length)
     }
 
-    pub fn put(stream: &str) -> Ask {
+    pub(super) fn put(stream: &str) -> Ask {
         Ask::new(
             "PutRecord",
             json!({
@@ -179,29 +186,29 @@ impl Ask {
         )
     }
 
-    pub fn method(mut self, method: &'static str) -> Ask {
+    pub(super) fn method(mut self, method: &'static str) -> Ask {
         self.method = method;
         self
     }
 
-    pub fn path(mut self, path: &'static str) -> Ask {
+    pub(super) fn path(mut self, path: &'static str) -> Ask {
         self.path = path;
         self
     }
 
-    pub fn with(mut self, name: &str, value: &str) -> Ask {
+    pub(super) fn with(mut self, name: &str, value: &str) -> Ask {
         self = self.without(name);
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    pub fn without(mut self, name: &str) -> Ask {
+    pub(super) fn without(mut self, name: &str) -> Ask {
         self.headers
             .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self
     }
 
-    pub fn head(&self) -> Vec<u8> {
+    pub(super) fn head(&self) -> Vec<u8> {
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
         for (name, value) in &self.headers {
             text += &format!("{name}: {value}\r\n");
@@ -211,25 +218,25 @@ impl Ask {
     }
 }
 
-pub struct Client {
-    pub io: TcpStream,
+pub(super) struct Client {
+    pub(super) io: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Client {
-    pub async fn ask(&mut self, ask: Ask) -> Reply {
+    pub(super) async fn ask(&mut self, ask: Ask) -> Reply {
         let mut bytes = ask.head();
         bytes.extend_from_slice(&ask.body);
         self.send(&bytes).await;
         self.reply().await
     }
 
-    pub async fn send(&mut self, bytes: &[u8]) {
+    pub(super) async fn send(&mut self, bytes: &[u8]) {
         self.io.write_all(bytes).await.unwrap();
     }
 
     /// The next whole answer.
-    pub async fn reply(&mut self) -> Reply {
+    pub(super) async fn reply(&mut self) -> Reply {
         loop {
             if let Some(reply) = self.take_reply() {
                 return reply;
@@ -269,7 +276,7 @@ impl Client {
     }
 
     /// What comes until the server closes the connection.
-    pub async fn rest(&mut self) -> Vec<u8> {
+    pub(super) async fn rest(&mut self) -> Vec<u8> {
         let rest = self.io.read_to_end(&mut self.buffer);
         let rest = tokio::time::timeout(Duration::from_secs(20), rest).await;
         // A reset is an end too.
@@ -279,20 +286,20 @@ impl Client {
 }
 
 #[derive(Clone, Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: String,
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: String,
 }
 
 impl Reply {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
     }
 
     /// Status and body: most of what there is to say.
-    pub fn is(&self, status: u16, body: &str) {
+    pub(super) fn is(&self, status: u16, body: &str) {
         assert_eq!(
             (self.status, self.body.as_str()),
             (status, body),

@@ -1,8 +1,8 @@
 //! Request shapes as tables, and the two checks that AWS's JSON front end makes with them.
 //!
 //! A shape is constant data ([`Structure`], [`Member`], [`Type`]). [`check`] first makes every value
-//! fit its *type* ([`types`], texts of SPEC §1.5), then holds it against the *constraints*
-//! ([`constraints`], texts of SPEC §1.6). What passes deserialises into a matching Rust struct
+//! fit its *type* ([`check_types`], texts of SPEC §1.5), then holds it against the *constraints*
+//! ([`check_constraints`], texts of SPEC §1.6). What passes deserialises into a matching Rust struct
 //! without further surprise: `null` and unknown members are gone, numbers for integers are whole,
 //! strings for booleans are booleans.
 //!
