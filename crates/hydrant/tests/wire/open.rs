@@ -99,9 +99,10 @@ async fn the_order_of_checks() {
         ask
     };
     let untargeted = good.clone().without("X-Amz-Target");
-    let unknown = good
-        .clone()
-        .with("X-Amz-Target", "Firehose_20150804.TagDeliveryStream");
+    let unknown = good.clone().with(
+        "X-Amz-Target",
+        "Firehose_20150804.StartDeliveryStreamEncryption",
+    );
     let typed = |ask: &Ask, kind: &str| ask.clone().with("Content-Type", kind);
 
     for method in ["GET", "PUT", "DELETE", "OPTIONS"] {
