@@ -5,10 +5,14 @@
 //! objects of them and gives them to a destination. The two halves meet only in the engine.
 
 pub mod api;
+pub mod cli;
+pub mod client;
 pub mod config;
+pub mod console;
 pub mod credentials;
 pub mod delivery;
 pub mod destination;
 pub mod metrics;
+pub mod node;
 pub mod sigv4;
 pub mod stream;

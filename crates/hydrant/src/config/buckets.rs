@@ -53,6 +53,14 @@ impl BucketRule {
             ..S3Rule::default()
         })
     }
+
+    /// `--s3-endpoint aws`: every bucket is Amazon's, with the usual AWS credentials.
+    pub fn every_bucket_at_aws() -> Self {
+        BucketRule::S3(S3Rule {
+            pattern: any_bucket(),
+            ..S3Rule::default()
+        })
+    }
 }
 
 /// Buckets as directories.

@@ -20,9 +20,12 @@ use std::{
 };
 
 pub use buckets::{BucketRule, DirectoryRule, S3Rule};
+use quotas::limit;
 pub use quotas::{Quotas, Throughput};
 pub use settings::{LogFormat, QuotaPreset, Settings};
 pub use units::{ByteSize, Seconds};
+
+use crate::credentials::{Keyring, keyring::KeyringError};
 
 /// Port of the API when none is named: the one that local Firehose stand-ins have long used.
 pub const DEFAULT_PORT: u16 = 4573;
@@ -40,8 +43,16 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the admin port listens.
     pub admin_listen: SocketAddr,
+    /// Whether the admin port may be reached from elsewhere, under any name.
+    pub admin_allow_remote: bool,
     /// Certificate and key of the API; plain HTTP without.
     pub tls: Option<TlsFiles>,
+    /// The keys that may call. None: the node is open, and then only on loopback.
+    pub keyring: Keyring,
+    /// How many streams there may be and what each may take.
+    pub quotas: Quotas,
+    /// What buckets' names mean; those that no rule matches are directories in the data directory.
+    pub buckets: Vec<BucketRule>,
     /// Caps every stream's buffer interval.
     pub max_interval: Option<Duration>,
     /// What to log.
@@ -72,6 +83,9 @@ pub enum ConfigError {
         /// What is wrong.
         detail: String,
     },
+    /// A `[[keys]]` table is wrong.
+    #[error("[[keys]]: {0}")]
+    Keys(#[from] KeyringError),
     /// Settings that do not go together or are not safe.
     #[error("{0}")]
     Refused(String),
@@ -83,6 +97,9 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Refused`] with the setting's name and what to do about it.
     pub fn resolve(settings: Settings) -> Result<Self, ConfigError> {
+        let quotas = quotas(&settings);
+        let mut buckets = settings.buckets;
+        buckets.extend(settings.s3_endpoint.map(every_bucket_at));
         let listen = settings
             .listen
             .unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)));
@@ -93,12 +110,23 @@ impl Config {
             data_dir: settings.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into()),
             listen,
             admin_listen,
+            admin_allow_remote: settings.admin_allow_remote.unwrap_or(false),
             tls: tls(settings.tls_cert, settings.tls_key)?,
+            keyring: Keyring::new(settings.keys)?,
+            quotas,
+            buckets,
             max_interval: settings.max_interval.map(|seconds| seconds.0),
             log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
             log_format: settings.log_format.unwrap_or_default(),
         };
-        if !admin_listen.ip().is_loopback() && settings.admin_allow_remote != Some(true) {
+        if config.keyring.is_open() && !listen.ip().is_loopback() {
+            return Err(ConfigError::Refused(format!(
+                "listen = {listen} is not loopback and there are no keys: whoever reaches it could read \
+                 and change every stream. Declare [[keys]] in the config file, or listen on 127.0.0.1:{}",
+                listen.port()
+            )));
+        }
+        if !admin_listen.ip().is_loopback() && !config.admin_allow_remote {
             return Err(ConfigError::Refused(format!(
                 "admin_listen = {admin_listen} is not loopback, and the admin port asks nobody for a \
                  password: use 127.0.0.1:{}, or set admin_allow_remote if the network around it is closed",
@@ -106,6 +134,34 @@ impl Config {
             )));
         }
         Ok(config)
+    }
+}
+
+/// `--s3-endpoint`: comes after every rule of the file.
+fn every_bucket_at(endpoint: String) -> BucketRule {
+    match endpoint.as_str() {
+        "aws" => BucketRule::every_bucket_at_aws(),
+        _ => BucketRule::every_bucket_at(endpoint),
+    }
+}
+
+/// The preset, changed by what is set one by one.
+fn quotas(settings: &Settings) -> Quotas {
+    let preset = match settings.quotas.unwrap_or_default() {
+        QuotaPreset::Default => Quotas::DEFAULT,
+        QuotaPreset::Unlimited => Quotas::UNLIMITED,
+    };
+    Quotas {
+        streams: limit(settings.max_streams, preset.streams),
+        throughput: Throughput {
+            calls: limit(settings.calls_per_second, preset.throughput.calls),
+            records: limit(settings.records_per_second, preset.throughput.records),
+            bytes: limit(
+                settings.bytes_per_second.map(|size| size.0),
+                preset.throughput.bytes,
+            ),
+        },
+        overrides: settings.stream_quotas.clone(),
     }
 }
 
@@ -139,6 +195,9 @@ fn tls(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, 
 mod tests {
     use super::*;
 
+    const KEY: &str =
+        "[[keys]]\naccess_key = 'AK'\nsecret_key = 'secret'\naccount = '111111111111'";
+
     fn file(text: &str) -> Settings {
         Settings::from_toml(text, "hydrant.toml").unwrap()
     }
@@ -164,11 +223,8 @@ mod tests {
         assert_eq!(config.listen.to_string(), "127.0.0.1:4573");
         assert_eq!(config.admin_listen.to_string(), "127.0.0.1:4574");
         assert_eq!(config.data_dir, PathBuf::from("hydrant-data"));
-        let everywhere = Settings {
-            listen: Some(([0, 0, 0, 0], 80).into()),
-            ..Settings::default()
-        };
-        let config = Config::resolve(everywhere).unwrap();
+        assert_eq!(config.quotas, Quotas::DEFAULT);
+        let config = Config::resolve(file(&format!("listen = '0.0.0.0:80'\n{KEY}"))).unwrap();
         assert_eq!(config.admin_listen.to_string(), "127.0.0.1:81");
     }
 
@@ -180,6 +236,30 @@ mod tests {
         assert!(text.contains("`lisen`"), "{text}");
         let error = Settings::from_toml("bytes_per_second = 'fast'", "h.toml").unwrap_err();
         assert!(error.to_string().contains("fast"), "{error}");
+    }
+
+    #[test]
+    fn without_keys_loopback_alone() {
+        let error = Config::resolve(file("listen = '0.0.0.0:80'")).unwrap_err();
+        assert!(error.to_string().contains("[[keys]]"), "{error}");
+        assert!(Config::resolve(file("listen = '[::1]:80'")).is_ok());
+        let twice = Config::resolve(file(&format!("{KEY}\n{KEY}"))).unwrap_err();
+        assert!(twice.to_string().contains("AK"), "{twice}");
+        let config = Config::resolve(file(KEY)).unwrap();
+        assert!(!format!("{config:?}").contains("secret'"), "{config:?}");
+    }
+
+    #[test]
+    fn quotas_one_by_one() {
+        let config = Config::resolve(file(
+            "quotas = 'unlimited'\nrecords_per_second = 10\n[[stream_quotas]]\nstream = 'big'\ncalls_per_second = 7",
+        ))
+        .unwrap();
+        let other = config.quotas.throughput_of("other");
+        assert_eq!((other.calls, other.records), (None, Some(10)));
+        assert_eq!(config.quotas.throughput_of("big").calls, Some(7));
+        let lifted = Config::resolve(file("max_streams = 0")).unwrap();
+        assert_eq!(lifted.quotas.streams, None);
     }
 
     #[test]

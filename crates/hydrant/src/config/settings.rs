@@ -12,30 +12,38 @@ use serde::Deserialize;
 
 use super::{
     ConfigError,
+    buckets::BucketRule,
+    quotas::Override,
     units::{ByteSize, Seconds},
 };
+use crate::credentials::Key;
 
 /// What one source (flags and environment, or a file) sets.
 #[derive(Clone, Debug, Default, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Directory for everything that must survive: log, catalog and, by default, buckets.
-    /// One process at a time [default: hydrant-data]
+    /// Directory for everything that must survive: log, catalog and, by default, buckets
+    ///
+    /// One process at a time. [default: hydrant-data]
     #[arg(long, env = "HYDRANT_DATA_DIR", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub data_dir: Option<PathBuf>,
 
-    /// Address of the Firehose API. Port 0 takes a free one, which the first line of output names.
-    /// Other than loopback needs [[keys]] in the config file [default: 127.0.0.1:4573]
+    /// Address of the Firehose API [default: 127.0.0.1:4573]
+    ///
+    /// Port 0 takes a free one, which the first line on stdout names. Any address but loopback needs
+    /// [[keys]] in the config file.
     #[arg(long, env = "HYDRANT_LISTEN", value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
 
-    /// Address of the admin port (health, metrics, and what `streams`, `flush` and `trace` ask)
-    /// [default: loopback, the API's port + 1]
+    /// Address of the admin port [default: loopback, the API's port + 1]
+    ///
+    /// It serves health, metrics, and what `streams`, `flush` and `trace` ask.
     #[arg(long, env = "HYDRANT_ADMIN_LISTEN", value_name = "ADDR")]
     pub admin_listen: Option<SocketAddr>,
 
-    /// Lets the admin port listen on an address that is not loopback. It asks nobody for a password:
-    /// whoever reaches it sees every stream's name and can flush it [default: false]
+    /// Lets the admin port listen on an address that is not loopback [default: false]
+    ///
+    /// It asks nobody for a password: whoever reaches it sees every stream and can flush it.
     #[arg(long, env = "HYDRANT_ADMIN_ALLOW_REMOTE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub admin_allow_remote: Option<bool>,
 
@@ -47,8 +55,10 @@ pub struct Settings {
     #[arg(long, env = "HYDRANT_TLS_KEY", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub tls_key: Option<PathBuf>,
 
-    /// Throughput quotas of each stream and the number of streams: as Firehose had them in 2015
-    /// (2,000 calls, 5,000 records and 5 MiB a second; 5 streams), or none [default: default]
+    /// Quotas: as Firehose had them in 2015, or none [default: default]
+    ///
+    /// As in 2015 a stream takes 2,000 calls, 5,000 records and 5 MiB a second, and there are 5 streams in
+    /// each account and region. The four settings below change single numbers.
     #[arg(long, env = "HYDRANT_QUOTAS", value_name = "default|unlimited")]
     pub quotas: Option<QuotaPreset>,
 
@@ -68,31 +78,48 @@ pub struct Settings {
     #[arg(long, env = "HYDRANT_MAX_STREAMS", value_name = "N")]
     pub max_streams: Option<u64>,
 
-    /// Caps every stream's buffer interval, whatever its IntervalInSeconds says. For tests and CI,
-    /// where nobody wants to wait 300 s [default: no cap]
+    /// Caps every stream's buffer interval [default: no cap]
+    ///
+    /// Whatever its IntervalInSeconds says, which stays as it is. For tests and CI, where nobody wants
+    /// to wait 300 s.
     #[arg(long, env = "HYDRANT_MAX_INTERVAL", value_name = "SECONDS")]
     pub max_interval: Option<Seconds>,
 
-    /// Every bucket is a bucket of this S3-compatible store (path style, region of the stream,
-    /// credentials from the usual AWS variables and profiles) instead of a directory
-    #[arg(long, env = "HYDRANT_S3_ENDPOINT", value_name = "URL", value_hint = ValueHint::Url)]
+    /// Every bucket is one of this S3-compatible store instead of a directory
+    ///
+    /// Path style, the stream's region, credentials from the usual AWS variables and profiles. `aws` is
+    /// Amazon's own S3. Buckets that a [[buckets]] rule of the config file names are as the rule says.
+    #[arg(long, env = "HYDRANT_S3_ENDPOINT", value_name = "URL")]
     pub s3_endpoint: Option<String>,
 
-    /// What to log: error, warn, info, debug, trace, or a filter such as `info,hydrant::delivery=debug`
-    /// [default: info]
+    /// What to log: error, warn, info, debug or trace [default: info]
+    ///
+    /// Or a filter for single modules, such as `info,hydrant::delivery=debug`.
     #[arg(long, env = "HYDRANT_LOG_LEVEL", value_name = "LEVEL")]
     pub log_level: Option<String>,
 
     /// How log lines look [default: text]
     #[arg(long, env = "HYDRANT_LOG_FORMAT", value_name = "text|json")]
     pub log_format: Option<LogFormat>,
+
+    /// The access keys that may call; without any, the node is open and on loopback only.
+    #[arg(skip)]
+    pub keys: Vec<Key>,
+
+    /// What buckets' names mean; the first rule that matches holds.
+    #[arg(skip)]
+    pub buckets: Vec<BucketRule>,
+
+    /// Other throughput quotas for the streams whose name matches.
+    #[arg(skip)]
+    pub stream_quotas: Vec<Override>,
 }
 
 /// `--quotas`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum QuotaPreset {
-    /// As the founding document has them (SPEC §2.9).
+    /// As Firehose had them in 2015.
     #[default]
     Default,
     /// No throttling and any number of streams.
@@ -135,7 +162,12 @@ impl Settings {
         // Naming every field makes the compiler notice a forgotten one.
         macro_rules! overlay {
             ($($field:ident),* $(,)?) => {
-                Settings { $($field: self.$field.or(lower.$field)),* }
+                Settings {
+                    $($field: self.$field.or(lower.$field),)*
+                    keys: first_given(self.keys, lower.keys),
+                    buckets: first_given(self.buckets, lower.buckets),
+                    stream_quotas: first_given(self.stream_quotas, lower.stream_quotas),
+                }
             };
         }
         overlay!(
@@ -156,4 +188,9 @@ impl Settings {
             log_format,
         )
     }
+}
+
+/// Tables come whole from one source.
+fn first_given<T>(upper: Vec<T>, lower: Vec<T>) -> Vec<T> {
+    if upper.is_empty() { lower } else { upper }
 }

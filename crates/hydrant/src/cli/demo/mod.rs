@@ -1,0 +1,304 @@
+//! `hydrant demo`: the whole service in one command, with a proof at the end.
+//!
+//! A node as `serve` would run it, on a temporary directory and free ports; records over HTTP, signed;
+//! objects read back with another gzip than the one that wrote them.
+
+mod lines;
+mod proof;
+
+use std::{
+    collections::BTreeSet,
+    convert::Infallible,
+    fs,
+    io::Write,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use hydrant_engine::{Chance, Clock, SystemClock};
+use indicatif::ProgressBar;
+use serde_json::json;
+use url::Url;
+
+use self::{
+    lines::Lines,
+    proof::{Found, Proof, objects, prove},
+};
+use super::{log, output};
+use crate::{
+    client::{
+        Firehose, Sender, Totals, admin::Admin, batches, firehose::StreamOf, sender::Counters,
+    },
+    config::{ByteSize, Config, LogFormat, QuotaPreset, Settings},
+    node::Node,
+    sigv4::sign::Credentials,
+};
+
+const STREAM: &str = "access-log";
+const BUCKET: &str = "demo-bucket";
+const ACCOUNT: &str = "000000000000";
+const REGION: &str = "us-east-1";
+/// Batches on their way at once.
+const IN_FLIGHT: usize = 4;
+/// How often the bucket is looked at for new objects.
+const LOOK: Duration = Duration::from_millis(100);
+/// Longest wait for a stream to become ACTIVE, in looks.
+const LOOKS_FOR_ACTIVE: usize = 300;
+
+/// Shows in seconds that it works: a node, a stream, log lines, objects, proof
+///
+/// Starts a node on a temporary directory, sends it log lines over HTTP, shows the objects that
+/// arrive, and proves that every line is in them. Exits with 0 only if it is proven.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// How many lines to send
+    #[arg(long, value_name = "N", default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    records: u64,
+
+    /// Keeps the node's directory to look at
+    #[arg(long)]
+    keep: bool,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    log::start("warn", LogFormat::Text)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let chance = Chance::from_os().context("the system has no randomness")?;
+    let directory = temporary_directory(&chance)?;
+    let interrupted = tokio::signal::ctrl_c();
+    let done = tokio::select! {
+        done = demo(&args, &directory, &clock, &chance) => done,
+        _ = interrupted => {
+            // The node dies with the process; its directory is of no use to anybody.
+            let _ = fs::remove_dir_all(&directory);
+            return Ok(ExitCode::from(130));
+        }
+    };
+    match &done {
+        Ok(()) if !args.keep => fs::remove_dir_all(&directory)
+            .with_context(|| format!("{} could not be removed", directory.display()))?,
+        Ok(()) => {
+            output::line(format!("\nkept: {}", directory.display()))?;
+            output::line(format!(
+                "  look into an object:  zcat {}/buckets/{BUCKET}/*/*/*/*/* | head",
+                directory.display()
+            ))?;
+            output::line(format!(
+                "  run a node on it:     hydrant serve --data-dir {}",
+                directory.display()
+            ))?;
+        }
+        Err(_) => eprintln!("the node's directory is kept: {}", directory.display()),
+    }
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+async fn demo(
+    args: &Args,
+    directory: &Path,
+    clock: &Arc<dyn Clock>,
+    chance: &Chance,
+) -> anyhow::Result<()> {
+    let settings = Settings {
+        data_dir: Some(directory.to_owned()),
+        listen: Some(([127, 0, 0, 1], 0).into()),
+        quotas: Some(QuotaPreset::Unlimited),
+        ..Settings::default()
+    };
+    let node = Node::start(Config::resolve(settings)?, clock.clone(), chance.clone()).await?;
+    let told = tell(args, directory, clock, chance, &node).await;
+    let stopped = node.stop().await;
+    told?;
+    stopped?;
+    output::line(next_steps())?;
+    Ok(())
+}
+
+async fn tell(
+    args: &Args,
+    directory: &Path,
+    clock: &Arc<dyn Clock>,
+    chance: &Chance,
+    node: &Node,
+) -> anyhow::Result<()> {
+    output::line(format!(
+        "A node on {}, its data in {}.",
+        node.api_url(),
+        directory.display()
+    ))?;
+    let credentials = Credentials {
+        access_key: "demo".to_owned(),
+        secret_key: "demo".to_owned(),
+        session_token: None,
+    };
+    let endpoint = Url::parse(&node.api_url())?;
+    let firehose = Firehose::new(endpoint, REGION, Arc::new(credentials), clock.clone())?;
+    create_stream(&firehose, clock).await?;
+    output::line(format!(
+        "Stream {STREAM} delivers to bucket {BUCKET}: GZIP, whenever 5 MiB or 60 s are reached.\n"
+    ))?;
+
+    let bucket = directory.join("buckets").join(BUCKET);
+    let lines = Lines {
+        seed: chance.next_u64(),
+        begin: clock.now(),
+    };
+    let bar = output::progress(Some(args.records), false, false);
+    let arrivals = show_arrivals(&bucket, &bar, clock);
+    let (totals, took) = tokio::select! {
+        sent = send(args.records, lines, &firehose, &bar, clock, chance) => sent?,
+        failed = arrivals => { failed?; unreachable!("arrivals are shown until sending ends") }
+    };
+    bar.finish_and_clear();
+    output::line(format!(
+        "  sent       {} ({}) in {:.1} s: {} records/s, each on disk before it was acknowledged",
+        output::counted(totals.records, "line"),
+        ByteSize(totals.bytes),
+        took.as_secs_f64(),
+        output::count(output::rate(totals.records, took)),
+    ))?;
+
+    let admin = Admin::new(Url::parse(&node.admin_url())?)?;
+    let flush_began = clock.monotonic();
+    admin.flush(ACCOUNT, REGION, STREAM).await?;
+    let found = objects(&bucket)?;
+    let bytes = found.iter().map(|object| object.bytes).sum();
+    output::line(format!(
+        "  delivered  {} ({} of gzip), the last {:.1} s after the last line",
+        output::counted(found.len() as u64, "object"),
+        ByteSize(bytes),
+        clock.monotonic().saturating_sub(flush_began).as_secs_f64(),
+    ))?;
+
+    let proof = read_back(found, lines, args.records).await?;
+    ensure!(
+        proof.holds(args.records),
+        "the proof failed: of {} lines {} were found, {} are there twice and {} were never sent",
+        args.records,
+        proof.found,
+        proof.twice,
+        proof.foreign
+    );
+    output::line(format!(
+        "  proved     all {} read back from the objects, byte for byte, each exactly once",
+        output::counted(proof.found, "line"),
+    ))?;
+    Ok(())
+}
+
+async fn create_stream(firehose: &Firehose, clock: &Arc<dyn Clock>) -> anyhow::Result<()> {
+    let configuration = json!({
+        "RoleARN": format!("arn:aws:iam::{ACCOUNT}:role/demo"),
+        "BucketARN": format!("arn:aws:s3:::{BUCKET}"),
+        "BufferingHints": { "SizeInMBs": 5, "IntervalInSeconds": 60 },
+        "CompressionFormat": "GZIP",
+    });
+    let request = json!({
+        "DeliveryStreamName": STREAM,
+        "S3DestinationConfiguration": configuration,
+    });
+    firehose.call("CreateDeliveryStream", &request).await?;
+    for _ in 0..LOOKS_FOR_ACTIVE {
+        if firehose.describe(STREAM).await?["DeliveryStreamStatus"] == "ACTIVE" {
+            return Ok(());
+        }
+        clock.sleep(LOOK).await;
+    }
+    anyhow::bail!("stream {STREAM} did not become ACTIVE")
+}
+
+async fn send(
+    records: u64,
+    lines: Lines,
+    firehose: &Firehose,
+    bar: &ProgressBar,
+    clock: &Arc<dyn Clock>,
+    chance: &Chance,
+) -> anyhow::Result<(Totals, Duration)> {
+    let sender = Sender {
+        stream: StreamOf {
+            firehose: firehose.clone(),
+            name: STREAM.to_owned(),
+        },
+        in_flight: IN_FLIGHT,
+        patience: Duration::from_secs(60),
+        clock: clock.clone(),
+        chance: chance.clone(),
+        counters: Counters::default(),
+    };
+    let began = clock.monotonic();
+    let all = (0..records).map(move |number| Ok::<_, Infallible>(lines.line(number)));
+    sender
+        .send(futures::stream::iter(batches(all)), |totals| {
+            bar.set_position(totals.records);
+        })
+        .await?;
+    Ok((sender.totals(), clock.monotonic().saturating_sub(began)))
+}
+
+/// Prints objects as they arrive, for ever.
+async fn show_arrivals(
+    bucket: &Path,
+    bar: &ProgressBar,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<()> {
+    let mut shown = BTreeSet::new();
+    loop {
+        for object in objects(bucket)? {
+            if shown.insert(object.path.clone()) {
+                let line = format!("  {}", named(bucket, &object));
+                // A hidden bar prints nothing: then the line goes out by itself.
+                if bar.is_hidden() {
+                    output::line(line)?;
+                } else {
+                    bar.suspend(|| output::line(line))?;
+                }
+            }
+        }
+        std::io::stdout().flush()?;
+        clock.sleep(LOOK).await;
+    }
+}
+
+fn named(bucket: &Path, object: &Found) -> String {
+    let key = object.path.strip_prefix(bucket).unwrap_or(&object.path);
+    format!("{}  {}", key.display(), ByteSize(object.bytes))
+}
+
+async fn read_back(found: Vec<Found>, lines: Lines, sent: u64) -> anyhow::Result<Proof> {
+    let bar = output::progress(Some(sent), false, false);
+    bar.set_message("read back");
+    let shown = bar.clone();
+    let proof = tokio::task::spawn_blocking(move || {
+        prove(&found, lines, sent, |looked_at| {
+            shown.set_position(looked_at)
+        })
+    });
+    let proof = proof.await?;
+    bar.finish_and_clear();
+    Ok(proof?)
+}
+
+fn next_steps() -> &'static str {
+    "
+Next, a node of your own, and the AWS CLI or any SDK against it:
+
+  hydrant serve
+  aws firehose list-delivery-streams --endpoint-url http://127.0.0.1:4573
+  hydrant put --help"
+}
+
+/// A directory that only this user can read, under the system's temporary directory.
+fn temporary_directory(chance: &Chance) -> anyhow::Result<PathBuf> {
+    let name = format!("hydrant-demo-{:012x}", chance.next_u64() >> 16);
+    let path = std::env::temp_dir().join(name);
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&path)
+        .with_context(|| path.display().to_string())?;
+    Ok(path)
+}

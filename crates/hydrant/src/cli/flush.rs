@@ -1,0 +1,61 @@
+//! `hydrant flush`: deliver now.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+
+use super::{connect::AdminArgs, output};
+use crate::{client::admin::Admin, console::model::StreamStatus};
+
+/// Delivers what a stream has buffered now
+///
+/// Does not wait for its size or interval hint; returns when it is delivered. What arrives meanwhile is buffered as ever.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The delivery stream: NAME, or ACCOUNT/REGION/NAME where a name is there twice
+    #[arg(value_name = "STREAM")]
+    stream: String,
+
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let admin = args.admin.connect()?;
+    let stream = find(&admin, &args.stream).await?;
+    let flushed = admin
+        .flush(&stream.account, &stream.region, &stream.name)
+        .await?;
+    if args.json {
+        output::line(serde_json::to_string(&flushed)?)?;
+    } else if flushed.objects == 0 {
+        output::line(format!("{}: nothing was waiting", stream.name))?;
+    } else {
+        output::line(format!(
+            "{}: {} delivered to {}",
+            stream.name,
+            output::counted(flushed.objects, "object"),
+            stream.destination
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The one stream that `wanted` names.
+async fn find(admin: &Admin, wanted: &str) -> anyhow::Result<StreamStatus> {
+    let full = |s: &StreamStatus| format!("{}/{}/{}", s.account, s.region, s.name);
+    let mut found = admin.streams().await?;
+    found.retain(|s| s.name == wanted || full(s) == wanted);
+    match found.len() {
+        0 => bail!("there is no stream {wanted}; `hydrant streams` lists them"),
+        1 => Ok(found.swap_remove(0)),
+        _ => {
+            let names: Vec<String> = found.iter().map(full).collect();
+            bail!("which one: {}?", names.join(" or "))
+        }
+    }
+}

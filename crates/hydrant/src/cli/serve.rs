@@ -1,0 +1,119 @@
+//! `hydrant serve`: runs a node until it is told to stop.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use clap::ValueHint;
+use hydrant_engine::{Chance, SystemClock};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{log, output};
+use crate::{
+    config::{Config, Settings},
+    node::Node,
+};
+
+/// Runs a node: takes records over Firehose's API, keeps them on disk, delivers them
+///
+/// Every setting can be a flag, a HYDRANT_ variable, or a key of the config file (`max_interval` for
+/// --max-interval); the first of these that names it holds. Keys and policies, buckets and quotas of
+/// single streams are tables of the file alone: see docs/operations.md.
+///
+/// SIGTERM and SIGINT stop it within seconds. It loses nothing that it acknowledged, however it ends.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Config file (TOML)
+    #[arg(long, env = "HYDRANT_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    config: Option<PathBuf>,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    // Before anything is started, so that no signal is missed.
+    let mut stop = Stop::listen()?;
+    let config = configure(args)?;
+    log::start(&config.log_level, config.log_format)?;
+    let clock = Arc::new(SystemClock::new());
+    let chance = Chance::from_os().context("the system has no randomness")?;
+    let node = Node::start(config, clock, chance).await?;
+    // The line that scripts wait for.
+    output::line(format!(
+        "hydrant is ready: {} (admin {})",
+        node.api_url(),
+        node.admin_url()
+    ))?;
+    let signal = stop.requested().await;
+    tracing::info!("{signal}: stopping; a second one stops at once");
+    tokio::select! {
+        stopped = node.stop() => stopped?,
+        signal = stop.requested() => {
+            tracing::warn!("{signal} again: not waiting; what was acknowledged is on disk");
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn configure(args: Args) -> anyhow::Result<Config> {
+    let file = match &args.config {
+        None => Settings::default(),
+        Some(path) => {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
+            Settings::from_toml(&text, &name)?
+        }
+    };
+    Ok(Config::resolve(args.settings.or(file))?)
+}
+
+/// The signals that ask a service to stop.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Stop {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn requested(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Every setting of `serve` as a Markdown table, for docs/operations.md; a test compares them.
+pub fn settings_table() -> String {
+    let command = super::command();
+    let serve = command.find_subcommand("serve");
+    let mut table = String::from("| flag | variable | meaning |\n|---|---|---|\n");
+    for arg in serve.into_iter().flat_map(clap::Command::get_arguments) {
+        let (Some(flag), Some(variable)) = (arg.get_long(), arg.get_env()) else {
+            continue;
+        };
+        let value = arg.get_value_names().map(|names| names.join(" "));
+        let help = arg
+            .get_long_help()
+            .or(arg.get_help())
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        table += &format!(
+            "| `--{flag} {}` | `{}` | {} |\n",
+            value.unwrap_or_default().replace('|', "\\|"),
+            variable.to_string_lossy(),
+            help.replace('|', "\\|")
+                .replace("\n\n", " ")
+                .replace('\n', " "),
+        );
+    }
+    table
+}

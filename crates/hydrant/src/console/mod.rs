@@ -1,0 +1,179 @@
+//! The admin port: health, metrics, and what `hydrant streams`, `flush` and `trace` ask.
+//!
+//! | path | answers |
+//! |---|---|
+//! | `GET /livez` | 200 while the process answers |
+//! | `GET /readyz` | 200 while puts can be acknowledged; else 503 and why not |
+//! | `GET /metrics` | every metric, in OpenMetrics text |
+//! | `GET /api/streams` | [`model::Streams`] |
+//! | `POST /api/streams/{account}/{region}/{name}/flush` | [`model::Flushed`], once everything is delivered |
+//! | `GET /api/trace/{record_id}` | [`model::Trace`] |
+//!
+//! It listens on loopback unless the operator says otherwise, and refuses web pages (`guard`).
+
+mod convert;
+mod guard;
+pub mod model;
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use axum::{
+    Json, Router,
+    extract::{Path, Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http::{StatusCode, header};
+use hydrant_engine::{Clock, Engine};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use self::guard::Guard;
+use crate::{
+    delivery::{Delivery, FlushError},
+    metrics::{self, Metrics},
+    stream::{RecordId, Registry, StreamKey, record_id::InvalidRecordId},
+};
+
+/// What the admin port shows.
+#[derive(Debug)]
+pub struct Console {
+    /// Whether puts can be acknowledged.
+    pub engine: Engine,
+    /// Every stream.
+    pub registry: Arc<Registry>,
+    /// How delivery stands.
+    pub delivery: Delivery,
+    /// Everything that is counted.
+    pub metrics: Arc<Metrics>,
+    /// For ages.
+    pub clock: Arc<dyn Clock>,
+    /// Serves requests under any host name, not only addresses.
+    pub any_host: bool,
+    /// Set when the node begins to stop.
+    pub stopping: AtomicBool,
+}
+
+type Shared = State<Arc<Console>>;
+
+/// Serves `console` on `listener` until `shutdown`.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    console: Arc<Console>,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let guard = if console.any_host {
+        Guard::Anybody
+    } else {
+        Guard::Loopback
+    };
+    let router = Router::new()
+        .route("/livez", get(async || "alive\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/api/streams", get(streams))
+        .route("/api/streams/{account}/{region}/{name}/flush", post(flush))
+        .route("/api/trace/{record_id}", get(trace))
+        .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing here"))
+        .layer(middleware::from_fn_with_state(guard, check))
+        .with_state(console);
+    axum::serve(listener, router)
+        .with_graceful_shutdown(shutdown.cancelled_owned())
+        .await
+}
+
+async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    match guard.refusal(request.headers()) {
+        Some(why) => problem(StatusCode::FORBIDDEN, why),
+        None => next.run(request).await,
+    }
+}
+
+async fn ready(State(console): Shared) -> Response {
+    match console.unready() {
+        None => "ready\n".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
+impl Console {
+    /// Why puts cannot be acknowledged, if so.
+    fn unready(&self) -> Option<&'static str> {
+        let usage = self.engine.log.usage();
+        if self.stopping.load(Relaxed) {
+            Some("the node is stopping")
+        } else if !usage.writable {
+            Some("the log's disk failed: nothing is acknowledged until the node is restarted")
+        } else if usage.free_bytes == 0 {
+            Some("the log is full: nothing is acknowledged until delivery or you make room")
+        } else {
+            None
+        }
+    }
+}
+
+async fn metrics(State(console): Shared) -> Response {
+    let text = console.metrics.encode();
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
+}
+
+async fn streams(State(console): Shared) -> Json<model::Streams> {
+    let now = console.clock.now();
+    let streams = console
+        .delivery
+        .statuses()
+        .iter()
+        .map(|status| convert::stream(status, console.registry.get(&status.key).as_deref(), now))
+        .collect();
+    Json(model::Streams { streams })
+}
+
+async fn flush(
+    State(console): Shared,
+    Path((account, region, name)): Path<(String, String, String)>,
+) -> Response {
+    let key = StreamKey::new(account, region, name);
+    match console.delivery.flush(&key).await {
+        Ok(flushed) => Json(convert::flushed(flushed)).into_response(),
+        Err(error) => {
+            let status = match error {
+                FlushError::NotActive(_) => StatusCode::NOT_FOUND,
+                FlushError::Failing(_) => StatusCode::BAD_GATEWAY,
+                FlushError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            problem(status, error.to_string())
+        }
+    }
+}
+
+async fn trace(State(console): Shared, Path(record_id): Path<String>) -> Response {
+    let id: RecordId = match record_id.parse() {
+        Ok(id) => id,
+        Err(InvalidRecordId) => {
+            return problem(StatusCode::BAD_REQUEST, InvalidRecordId.to_string());
+        }
+    };
+    let fate = match console.delivery.trace(id).await {
+        Ok(trace) => convert::fate(trace),
+        Err(error) => return problem(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    };
+    let streams = console.registry.all();
+    let stream = streams.iter().find(|stream| stream.lane == id.lane);
+    let stream = stream.map(|stream| stream.key.arn());
+    Json(model::Trace { stream, fate }).into_response()
+}
+
+fn problem(status: StatusCode, error: impl Into<String>) -> Response {
+    let error = error.into();
+    (status, Json(model::Problem { error })).into_response()
+}

@@ -1,0 +1,453 @@
+//! The one composition root: a [`Config`] becomes parts, which start in order and stop in reverse.
+//!
+//! ```text
+//! start   engine (recovers, locks the directory) → registry → delivery → API port → admin port
+//! stop    API port (requests in flight finish) → delivery (uploads finish or are left to the next start)
+//!         → admin port → engine
+//! ```
+//!
+//! Stopping is a courtesy: whatever is acknowledged is on disk already, and the next start takes up
+//! where this one ended, however it ended.
+//!
+//! Nothing here reads the environment, and time and chance are given, so that a test runs a whole
+//! node in its own process.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use hydrant_engine::{
+    CatalogError, Chance, Clock, Engine, LogError,
+    engine::{EngineConfig, EngineParts, OpenError},
+    local::{RecoveryReport, disk::Disk},
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::{
+        Authenticator, Front, Server, ServerLimits,
+        ops::{Operations, Parts, Vet},
+        tls::{self, TlsError},
+    },
+    config::{BucketRule, ByteSize, Config, Quotas, TlsFiles, quotas::Throughput},
+    console::{self, Console},
+    credentials::Outbound,
+    delivery::{self, Delivery},
+    destination::Buckets,
+    metrics::Metrics,
+    stream::{Registry, RegistryError, S3Spec},
+};
+
+/// The directory, in the data directory, of buckets that no rule names.
+const BUCKETS_DIR: &str = "buckets";
+/// Longest wait for the admin port's connections when the node stops.
+const CONSOLE_GRACE: Duration = Duration::from_secs(2);
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    api_addr: SocketAddr,
+    admin_addr: SocketAddr,
+    tls: bool,
+    engine: Engine,
+    delivery: Delivery,
+    console: Arc<Console>,
+    clock: Arc<dyn Clock>,
+    api: Part<()>,
+    admin: Part<io::Result<()>>,
+}
+
+/// A task that runs until it is told to stop.
+#[derive(Debug)]
+struct Part<T> {
+    stop: CancellationToken,
+    task: JoinHandle<T>,
+}
+
+/// Why a node did not start. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory.
+    #[error("data directory: {0}")]
+    Engine(#[from] OpenError),
+    /// What the data directory holds.
+    #[error("data directory: {0}")]
+    Registry(#[from] RegistryError),
+    /// A port.
+    #[error("cannot listen on {address}: {source}; name another address with --{flag}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Which setting.
+        flag: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file of the configuration.
+    #[error("cannot read {}: {source}", .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// `[[buckets]]`.
+    #[error("[[buckets]]: {0}")]
+    Buckets(String),
+    /// What a crash left in directories cannot be removed.
+    #[error("a bucket's directory cannot be tidied up: {0}")]
+    Sweep(io::Error),
+    /// Certificate and key.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
+}
+
+/// What went wrong while a node stopped. Nothing acknowledged is lost.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// The log.
+    #[error("the log did not close: {0}")]
+    Log(#[from] LogError),
+    /// The catalog.
+    #[error("the catalog did not close: {0}")]
+    Catalog(#[from] CatalogError),
+}
+
+impl Node {
+    /// Opens the data directory and starts every part. When it returns the node takes requests.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        chance: Chance,
+    ) -> Result<Self, StartError> {
+        let parts = EngineParts {
+            disk: Disk::new(),
+            chance: chance.clone(),
+            clock: clock.clone(),
+        };
+        let engine_config = EngineConfig::new(&config.data_dir);
+        let (engine, report) = Engine::open_with(engine_config, parts).await?;
+        log_recovery(&config.data_dir, &report);
+        let started = Self::start_with(config, engine.clone(), clock, chance).await;
+        if started.is_err() {
+            // Lets go of the directory; the first error is the one to tell.
+            let _ = close(&engine).await;
+        }
+        started
+    }
+
+    /// As [`start`](Self::start), on an engine that is open already.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start_with(
+        config: Config,
+        engine: Engine,
+        clock: Arc<dyn Clock>,
+        chance: Chance,
+    ) -> Result<Self, StartError> {
+        // Everything that can fail comes before anything that runs.
+        let acceptor = config.tls.as_ref().map(acceptor).transpose()?;
+        let (api_listener, api_addr) = listen(config.listen, "listen").await?;
+        let (admin_listener, admin_addr) = listen(config.admin_listen, "admin-listen").await?;
+        let buckets = buckets(&config, &clock)?;
+        let registry = Registry::open(engine.catalog.clone()).await?;
+
+        let metrics = Arc::new(Metrics::new());
+        let delivery = Delivery::start(
+            engine.clone(),
+            registry.clone(),
+            buckets.clone(),
+            metrics.delivery.clone(),
+            clock.clone(),
+            chance.clone(),
+            delivery::Settings {
+                max_interval: config.max_interval,
+                ..delivery::Settings::default()
+            },
+        );
+
+        let operations = Operations::new(Parts {
+            engine: engine.clone(),
+            registry: registry.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            quotas: config.quotas.clone(),
+            vet: Arc::new(Vetting(buckets)),
+        });
+        let limits = ServerLimits::default();
+        let front = Front::new(
+            Arc::new(operations),
+            Authenticator::new(config.keyring.clone()),
+            Arc::new(()),
+            clock.clone(),
+            chance,
+            limits,
+        );
+        let server = Server::new(front, clock.clone(), limits);
+        let tls = acceptor.is_some();
+        let api = Part::run(|stop| server.serve(api_listener, acceptor, stop));
+
+        let console = Arc::new(Console {
+            engine: engine.clone(),
+            registry,
+            delivery: delivery.clone(),
+            metrics,
+            clock: clock.clone(),
+            any_host: config.admin_allow_remote,
+            stopping: AtomicBool::new(false),
+        });
+        let admin = Part::run(|stop| console::serve(console.clone(), admin_listener, stop));
+
+        let node = Node {
+            api_addr,
+            admin_addr,
+            tls,
+            engine,
+            delivery,
+            console,
+            clock,
+            api,
+            admin,
+        };
+        node.log_start(&config);
+        Ok(node)
+    }
+
+    /// Where the API is.
+    pub fn api_url(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.api_addr)
+    }
+
+    /// Where the admin port is.
+    pub fn admin_url(&self) -> String {
+        format!("http://{}", self.admin_addr)
+    }
+
+    /// Delivery's handle.
+    pub fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
+    /// Stops every part, in reverse; takes seconds at most, or as long as requests in flight may.
+    ///
+    /// # Errors
+    /// When the engine did not close cleanly. Nothing acknowledged is lost even then.
+    pub async fn stop(self) -> Result<(), StopError> {
+        self.console.stopping.store(true, Relaxed);
+        self.api.stop().await;
+        self.delivery.stop().await;
+        self.admin.stop.cancel();
+        let abort = self.admin.task.abort_handle();
+        tokio::select! {
+            _ = self.admin.task => {}
+            () = self.clock.sleep(CONSOLE_GRACE) => abort.abort(),
+        }
+        close(&self.engine).await
+    }
+
+    /// What an operator wants to know at a glance.
+    fn log_start(&self, config: &Config) {
+        tracing::info!(
+            "API on {}; admin port on {}",
+            self.api_url(),
+            self.admin_url()
+        );
+        if config.keyring.is_open() {
+            tracing::info!(
+                "security: open, on loopback only; any access key is accepted, signed or not. \
+                 Declare [[keys]] to close it"
+            );
+        } else {
+            tracing::info!("security: every request must be signed by one of the configured keys");
+        }
+        tracing::info!("quotas: {}", quotas_told(&config.quotas));
+        for told in buckets_told(config) {
+            tracing::info!("{told}");
+        }
+        if let Some(cap) = config.max_interval {
+            tracing::info!("every buffer interval is capped at {} s", cap.as_secs_f64());
+        }
+        let streams = self.console.registry.all();
+        if !streams.is_empty() {
+            let usage = self.engine.log.usage();
+            tracing::info!(
+                "{} delivery stream{}, {} of log on disk",
+                streams.len(),
+                if streams.len() == 1 { "" } else { "s" },
+                ByteSize(usage.disk_bytes)
+            );
+        }
+    }
+}
+
+impl<T: Send + 'static> Part<T> {
+    fn run<F>(start: impl FnOnce(CancellationToken) -> F) -> Self
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(start(stop.clone()));
+        Part { stop, task }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "a part ended badly");
+        }
+    }
+}
+
+async fn close(engine: &Engine) -> Result<(), StopError> {
+    let log = engine.log.close().await;
+    engine.catalog.close().await?;
+    Ok(log?)
+}
+
+/// What buckets' names mean, with what a crash left half written removed.
+fn buckets(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<Buckets>, StartError> {
+    let root = config.data_dir.join(BUCKETS_DIR);
+    let outbound = Outbound::new(clock.clone());
+    let buckets =
+        Buckets::new(config.buckets.clone(), root, outbound).map_err(StartError::Buckets)?;
+    match buckets.sweep().map_err(StartError::Sweep)? {
+        0 => {}
+        swept => tracing::info!("removed {swept} half-written objects that a crash left"),
+    }
+    Ok(Arc::new(buckets))
+}
+
+/// A listener, and its address with the port that it really has.
+async fn listen(
+    address: SocketAddr,
+    flag: &'static str,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound.await.map_err(|source| StartError::Listen {
+        address,
+        flag,
+        source,
+    })
+}
+
+fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
+    let read = |path: &PathBuf| {
+        std::fs::read(path).map_err(|source| StartError::Read {
+            path: path.clone(),
+            source,
+        })
+    };
+    Ok(tls::acceptor(&read(&files.cert)?, &read(&files.key)?)?)
+}
+
+/// Where objects go, a line for each rule and one for what no rule names.
+fn buckets_told(config: &Config) -> Vec<String> {
+    let default = config.data_dir.join(BUCKETS_DIR);
+    let directory = |path: &Path| format!("directories in {}", path.display());
+    let mut told = Vec::new();
+    for rule in &config.buckets {
+        let place = match rule {
+            BucketRule::Directory(rule) => directory(rule.path.as_deref().unwrap_or(&default)),
+            BucketRule::S3(rule) => match &rule.endpoint {
+                Some(endpoint) => format!("buckets of {endpoint}"),
+                None => "buckets of Amazon S3".to_owned(),
+            },
+        };
+        told.push(format!("buckets {}: {place}", rule.pattern()));
+        if rule.pattern() == "*" {
+            return told;
+        }
+    }
+    let others = if told.is_empty() {
+        "buckets"
+    } else {
+        "other buckets"
+    };
+    told.push(format!("{others}: {}", directory(&default)));
+    told
+}
+
+fn quotas_told(quotas: &Quotas) -> String {
+    let Throughput {
+        calls,
+        records,
+        bytes,
+    } = quotas.throughput;
+    let mut rates = Vec::new();
+    rates.extend(calls.map(|calls| format!("{calls} calls")));
+    rates.extend(records.map(|records| format!("{records} records")));
+    rates.extend(bytes.map(|bytes| ByteSize(bytes).to_string()));
+    let throughput = if rates.is_empty() {
+        "no limit on a stream's throughput".to_owned()
+    } else {
+        format!("{} a second for each stream", rates.join(", "))
+    };
+    let streams = match quotas.streams {
+        Some(streams) => format!("{streams} streams in each account and region"),
+        None => "any number of streams".to_owned(),
+    };
+    let overrides = match quotas.overrides.len() {
+        0 => String::new(),
+        _ => "; other numbers for the streams that [[stream_quotas]] name".to_owned(),
+    };
+    format!("{throughput}; {streams}{overrides}")
+}
+
+/// What was found on disk, and what is wrong with it.
+fn log_recovery(directory: &Path, report: &RecoveryReport) {
+    let directory = directory
+        .canonicalize()
+        .unwrap_or_else(|_| directory.to_owned());
+    tracing::info!(
+        "data in {}: opened in {:.0?}, {} frames wait to be delivered",
+        directory.display(),
+        report.took,
+        report.frames,
+    );
+    if let Some(torn) = &report.torn_tail {
+        tracing::info!(
+            "cut what a crash left unacknowledged at the end of the log: {} from byte {}",
+            torn.file.display(),
+            torn.offset
+        );
+    }
+    for damage in &report.damage {
+        tracing::error!("the log is damaged, its disk may be failing: {damage}");
+    }
+    if report.damaged_lane_records > 0 {
+        tracing::error!(
+            records = report.damaged_lane_records,
+            "records of deletions are damaged: data of a deleted stream may be back"
+        );
+    }
+}
+
+/// The API's question, put to the buckets.
+#[derive(Debug)]
+struct Vetting(Arc<Buckets>);
+
+#[async_trait]
+impl Vet for Vetting {
+    async fn vet(&self, spec: &S3Spec, region: &str) -> Result<(), String> {
+        self.0.vet(spec, region).await
+    }
+}
