@@ -3,7 +3,9 @@
 
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
+mod architecture;
 mod ops;
+mod program;
 mod wire;
 
 #[test]
