@@ -5,3 +5,4 @@ mod limits;
 mod node;
 mod open;
 mod sdk;
+mod simulated;
