@@ -248,7 +248,10 @@ fn create_durably(directory: &Path, root: &Path, known: &mut HashSet<PathBuf>) -
         create_durably(parent, root, known)?;
         match fs::create_dir(directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            Err(error) if !directory.is_dir() => return Err(error),
+            Err(_) if !directory.is_dir() => {
+                let detail = format!("{} is a file", directory.display());
+                return Err(io::Error::new(io::ErrorKind::NotADirectory, detail));
+            }
             _ => sync_dir(parent)?,
         }
     }
@@ -258,4 +261,92 @@ fn create_durably(directory: &Path, root: &Path, known: &mut HashSet<PathBuf>) -
 
 fn sync_dir(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::destination::conformance::{self, Inspect, object};
+
+    struct Looked(PathBuf);
+
+    #[async_trait]
+    impl Inspect for Looked {
+        async fn read(&self, key: &str) -> Option<Vec<u8>> {
+            let path = key
+                .split('/')
+                .fold(self.0.clone(), |path, part| path.join(part));
+            fs::read(path).ok()
+        }
+
+        async fn count(&self) -> usize {
+            fn files(directory: &Path) -> usize {
+                let entries = entries(directory).unwrap();
+                let count = |path: &PathBuf| if path.is_dir() { files(path) } else { 1 };
+                entries.iter().map(count).sum()
+            }
+            files(&self.0)
+        }
+    }
+
+    fn bucket(root: &Path) -> Directory {
+        Directory::new(Durable::new(root.to_owned()), "my-bucket")
+    }
+
+    #[tokio::test]
+    async fn keeps_the_promises() {
+        let root = tempfile::tempdir().unwrap();
+        let looked = Looked(root.path().join("my-bucket"));
+        conformance::suite(&bucket(root.path()), &looked).await;
+    }
+
+    #[tokio::test]
+    async fn nothing_is_made_before_the_first_delivery_and_nothing_outside_the_bucket() {
+        let top = tempfile::tempdir().unwrap();
+        let root = top.path().join("data/buckets");
+        let bucket = bucket(&root);
+        bucket.probe().await.unwrap();
+        assert!(!root.exists());
+        for key in [
+            "../../../escape",
+            "a/../../../escape",
+            "/escape",
+            "b/..",
+            "a\0b",
+            "a\\..\\b",
+        ] {
+            bucket.deliver(&object(key, b"x")).await.unwrap();
+        }
+        let outside: Vec<_> = entries(top.path()).unwrap();
+        assert_eq!(outside, [top.path().join("data")]);
+        assert_eq!(entries(&root).unwrap(), [root.join("my-bucket")]);
+        let looked = Looked(root.join("my-bucket"));
+        assert_eq!(looked.count().await, 6);
+        let last = "%2E%2E/%2E%2E/%2E%2E/escape";
+        assert_eq!(looked.read(last).await.as_deref(), Some(&b"x"[..]));
+    }
+
+    #[tokio::test]
+    async fn what_a_crash_left_is_swept_and_objects_are_not() {
+        let root = tempfile::tempdir().unwrap();
+        let bucket = bucket(root.path());
+        bucket.deliver(&object("a/kept.part", b"x")).await.unwrap();
+        fs::write(root.path().join("my-bucket/.hydrant/half.part"), b"half").unwrap();
+        assert_eq!(Directory::sweep(root.path()).unwrap(), 1);
+        assert_eq!(Looked(root.path().join("my-bucket")).count().await, 1);
+        assert_eq!(Directory::sweep(&root.path().join("missing")).unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_file_in_the_way_is_refused_and_removed_directories_are_made_again() {
+        let root = tempfile::tempdir().unwrap();
+        let bucket = bucket(root.path());
+        bucket.deliver(&object("a/b", b"x")).await.unwrap();
+        let error = bucket.deliver(&object("a/b/c", b"x")).await.unwrap_err();
+        assert!(matches!(error, DeliveryError::Refused { .. }), "{error:?}");
+        let error = bucket.deliver(&object("a", b"x")).await.unwrap_err();
+        assert!(matches!(error, DeliveryError::Refused { .. }), "{error:?}");
+        fs::remove_dir_all(root.path().join("my-bucket")).unwrap();
+        bucket.deliver(&object("a/b/c", b"x")).await.unwrap();
+    }
 }

@@ -15,6 +15,9 @@ pub mod directory;
 pub mod key;
 pub mod s3;
 
+#[cfg(test)]
+mod conformance;
+
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;

@@ -12,6 +12,8 @@
 
 mod door;
 mod errors;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
