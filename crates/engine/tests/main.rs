@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod local;
+mod model;
 
 #[test]
 fn no_test_file_is_forgotten() {

@@ -29,7 +29,8 @@ use super::{
 };
 use crate::log::LaneId;
 
-/// A segment of at most this part of the usual size is small: it may be copied although all of it lives.
+/// A segment with at most this part of the usual size in frames is small: it may be copied although
+/// all of it lives.
 const SMALL: u64 = 8;
 /// So many small neighbours are worth putting together.
 const MANY: usize = 8;
@@ -81,7 +82,7 @@ fn pick(shared: &Shared) -> Option<Vec<Arc<Segment>>> {
 
 fn eligible(slot: &Slot, segment_bytes: u64) -> bool {
     let data = u64::from(slot.segment.data_end - DATA_START);
-    slot.live.stored * 2 <= data || slot.segment.file_bytes * SMALL <= segment_bytes
+    slot.live.stored * 2 <= data || slot.live.stored * SMALL <= segment_bytes
 }
 
 #[derive(Default)]

@@ -99,6 +99,8 @@ pub(crate) struct Found {
     unreadable_bytes: u64,
     /// Frames known to be lost.
     damaged_frames: u64,
+    /// Where: segment and offset.
+    known_damage: Vec<(u64, u32)>,
     pub(crate) report: RecoveryReport,
 }
 
@@ -124,6 +126,7 @@ pub(crate) fn find(disk: &Disk, dir: &Path) -> Result<Found, OpenError> {
         next_id: ids.last().map_or(1, |id| id + 1),
         unreadable_bytes: 0,
         damaged_frames: 0,
+        known_damage: Vec::new(),
         report: RecoveryReport {
             damaged_lane_records,
             ..RecoveryReport::default()
@@ -199,6 +202,8 @@ impl Found {
         let scan = scan(file, &header, data_end, !torn_allowed)?;
         self.report.scanned_frames += scan.frames;
         for hole in &scan.holes {
+            let offset = u32::try_from(hole.offset).unwrap_or(u32::MAX);
+            self.known_damage.push((header.id, offset));
             self.damaged_frames += (hole.last - hole.first).saturating_add(1);
             self.report.damage.push(Damage {
                 file: file.path().to_owned(),
@@ -275,6 +280,7 @@ impl Found {
         });
         state.disk_bytes = self.unreadable_bytes;
         state.damaged_frames = self.damaged_frames;
+        state.known_damage = self.known_damage.into_iter().collect();
         for segment in self.segments {
             state.insert(segment);
         }

@@ -206,6 +206,11 @@ impl Writer {
                 }
                 continue;
             }
+            if let Some(request) = self.pop_if_removed(waiting) {
+                let gone = LogError::LaneRemoved(request.lane);
+                request.answer(Err(gone));
+                continue;
+            }
             let need = waiting.front().map_or(0, Request::stored);
             match self.roll(need) {
                 Ok(()) => {}
@@ -218,6 +223,13 @@ impl Writer {
                 Err(RollError::Failed(why)) => self.fail(&why),
             }
         }
+    }
+
+    /// No room is made for a frame that will not be taken.
+    fn pop_if_removed(&self, waiting: &mut VecDeque<Request>) -> Option<Request> {
+        let lane = waiting.front()?.lane;
+        let removed = self.shared.state().removed.contains(&lane);
+        removed.then(|| waiting.pop_front()).flatten()
     }
 
     fn fail(&mut self, why: &dyn std::fmt::Display) {

@@ -1,6 +1,9 @@
 //! The local engine over its directory: reopening, damage, full and failing disks.
 
+mod damage;
 mod reopen;
+mod space;
+mod torn;
 
 use std::{ops::Range, path::Path};
 

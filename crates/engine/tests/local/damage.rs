@@ -1,0 +1,212 @@
+//! Rot is noticed, named, counted, never passed on, and costs what it hit alone.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use futures::StreamExt;
+use hydrant_engine::{Engine, Frame, LaneId, LogError, Position};
+
+use super::{close, frame, open, read, read_all};
+
+const LANE: LaneId = LaneId(1);
+const OTHER: LaneId = LaneId(2);
+
+/// The log's segment files, oldest first.
+pub(crate) fn segments(dir: &Path) -> Vec<PathBuf> {
+    let mut segments: Vec<_> = fs::read_dir(dir.join("log"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|it| it == "seg"))
+        .collect();
+    segments.sort();
+    segments
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at] ^= 0x40;
+    fs::write(path, bytes).unwrap();
+}
+
+/// Where in a file these bytes are.
+fn find(path: &Path, needle: &[u8]) -> usize {
+    let bytes = fs::read(path).unwrap();
+    let found = bytes.windows(needle.len()).position(|it| it == needle);
+    found.unwrap()
+}
+
+/// Frames to two lanes in turn, each acknowledged before the next begins.
+async fn fill(engine: &Engine, count: u64, size: usize) -> Vec<(Position, Frame)> {
+    let mut frames = Vec::new();
+    for number in 0..count {
+        let one = frame(1000 + number, size);
+        let position = engine.log.append(LANE, one.clone()).await.unwrap();
+        frames.push((position, one));
+        let other = frame(5000 + number, size);
+        engine.log.append(OTHER, other).await.unwrap();
+    }
+    frames
+}
+
+/// A copy of what is on disk while the log is open: what a crash would leave.
+fn crash(dir: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    crate::model::copy_dir(dir, copy.path()).unwrap();
+    copy
+}
+
+/// All but the damaged frame are read; it is shown as one error in its place.
+fn assert_one_lost(
+    found: Vec<Result<(Position, Frame), LogError>>,
+    expected: &[(Position, Frame)],
+    lost: usize,
+    file: &Path,
+) {
+    assert_eq!(found.len(), expected.len());
+    for (index, (found, expected)) in found.into_iter().zip(expected).enumerate() {
+        match found {
+            Ok(found) => assert!(index != lost && found == *expected),
+            Err(LogError::Damaged {
+                lane,
+                position,
+                detail,
+            }) => {
+                assert_eq!((index, lane, position), (lost, LANE, expected.0));
+                let name = file.file_name().unwrap().to_str().unwrap();
+                assert!(detail.contains(name), "{detail}");
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_a_sealed_segment_costs_one_frame() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path()).await;
+    let frames = fill(&engine, 40, 700).await;
+    close(engine).await;
+    let file = segments(dir.path()).remove(1);
+    let lost = (0..40)
+        .find(|number| {
+            let bytes = fs::read(&file).unwrap();
+            let needle = frame(1000 + number, 700).payload().clone();
+            bytes.windows(needle.len()).any(|it| it == needle)
+        })
+        .unwrap() as usize;
+    let payload = frames[lost].1.payload().clone();
+    let at = find(&file, &payload);
+    // In the payload, in the record ends, in the header.
+    for at in [at + 100, at - 2, at - 30, at - 60] {
+        flip(&file, at);
+        let (engine, report) = open(dir.path()).await;
+        assert_eq!(report.damage, [], "a sealed segment is not read to open it");
+        for _ in 0..2 {
+            let found = read_all(&*engine.log, LANE).await;
+            assert_one_lost(found, &frames, lost, &file);
+            assert_eq!(engine.log.usage().damaged_frames, 1, "counted once");
+        }
+        assert_eq!(read(&*engine.log, OTHER).await.len(), 40);
+        close(engine).await;
+        flip(&file, at);
+    }
+    let (engine, _) = open(dir.path()).await;
+    assert!(read(&*engine.log, LANE).await == frames);
+    close(engine).await;
+}
+
+#[tokio::test]
+async fn a_flipped_bit_before_the_last_batch_of_an_unsealed_segment_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path()).await;
+    let frames = fill(&engine, 5, 700).await;
+    let crashed = crash(dir.path());
+    let file = segments(crashed.path()).remove(0);
+    let at = find(&file, frames[2].1.payload());
+    for at in [at + 100, at - 2, at - 30, at - 60] {
+        let copy = crash(crashed.path());
+        let file = segments(copy.path()).remove(0);
+        flip(&file, at);
+        let (engine, report) = open(copy.path()).await;
+        assert_eq!(report.torn_tail, None);
+        let [damage] = &report.damage[..] else {
+            panic!("{report:?}");
+        };
+        assert_eq!(damage.file, file);
+        let position = frames[2].0;
+        assert_eq!(damage.positions, Some((position, position)));
+        assert_one_lost(read_all(&*engine.log, LANE).await, &frames, 2, &file);
+        assert_eq!(engine.log.usage().damaged_frames, 1);
+        assert_eq!(engine.log.lane_usage(LANE).frames, 4);
+        // A follower is told, and goes on.
+        let shown: Vec<_> = engine
+            .log
+            .follow(LANE, Position::START)
+            .take(5)
+            .collect()
+            .await;
+        assert!(matches!(shown[2], Err(LogError::Damaged { .. })));
+        assert_eq!(shown.iter().filter(|it| it.is_ok()).count(), 4);
+        assert_eq!(read(&*engine.log, OTHER).await.len(), 5);
+        // It is the same after the next restart, and positions are not given again.
+        let next = engine.log.append(LANE, frame(1, 1)).await.unwrap();
+        assert!(next > frames[4].0);
+        close(engine).await;
+        let (engine, report) = open(copy.path()).await;
+        assert_eq!(report.damage, []);
+        let found = read_all(&*engine.log, LANE).await;
+        assert_eq!(found.iter().filter(|it| it.is_ok()).count(), 5);
+        assert!(matches!(found[2], Err(LogError::Damaged { .. })));
+        close(engine).await;
+    }
+    close(engine).await;
+}
+
+#[tokio::test]
+async fn any_flipped_bit_of_a_footer_costs_no_frame() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path()).await;
+    let frames = fill(&engine, 30, 700).await;
+    close(engine).await;
+    let file = segments(dir.path()).remove(0);
+    let bytes = fs::read(&file).unwrap();
+    let footer = find(&file, b"HYDRFTR\0");
+    for at in (footer..bytes.len()).step_by(5) {
+        let copy = crash(dir.path());
+        flip(&segments(copy.path())[0], at);
+        let (engine, report) = open(copy.path()).await;
+        assert_eq!(report.torn_tail, None, "byte {at}");
+        let found = read_all(&*engine.log, LANE).await;
+        let sound: Vec<_> = found.into_iter().filter_map(Result::ok).collect();
+        assert!(sound == frames, "byte {at}");
+        engine.log.trim(LANE, frames[3].0).await.unwrap();
+        assert!(read(&*engine.log, LANE).await == frames[3..], "byte {at}");
+        assert_eq!(engine.log.lane_usage(LANE).frames, 27, "byte {at}");
+        close(engine).await;
+    }
+}
+
+#[tokio::test]
+async fn a_destroyed_segment_leaves_the_rest_readable() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path()).await;
+    let frames = fill(&engine, 60, 700).await;
+    close(engine).await;
+    let files = segments(dir.path());
+    assert!(files.len() > 3);
+    // The last one, too: its positions must not be given again.
+    for file in [&files[1], &files[files.len() - 1]] {
+        let len = fs::metadata(file).unwrap().len();
+        fs::write(file, vec![0xa5; len as usize]).unwrap();
+    }
+    let (engine, report) = open(dir.path()).await;
+    assert_eq!(report.damage.len(), 2, "{report:?}");
+    let found = read(&*engine.log, LANE).await;
+    assert!(!found.is_empty() && found.len() < frames.len());
+    assert!(found.iter().all(|it| frames.contains(it)));
+    let next = engine.log.append(LANE, frame(1, 1)).await.unwrap();
+    assert!(next > frames[59].0);
+    close(engine).await;
+}

@@ -1,0 +1,234 @@
+//! Disk that is full, disk that comes back.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use hydrant_engine::{
+    Engine, EngineConfig, EngineParts, Expect, LaneId, LogError,
+    conformance::soon,
+    local::disk::{Disk, Op},
+};
+
+use super::{close, config, frame, open, read};
+
+const PINNED: LaneId = LaneId(1);
+const BUSY: LaneId = LaneId(2);
+
+fn parts(hook: impl Fn(&Op<'_>) -> io::Result<()> + Send + Sync + 'static) -> EngineParts {
+    EngineParts {
+        disk: Disk::with_hook(Arc::new(hook)),
+        ..EngineParts::system().unwrap()
+    }
+}
+
+/// Awaits that the log takes no more than this.
+async fn shrinks_to(engine: &Engine, bytes: u64) {
+    soon(async {
+        while engine.log.usage().disk_bytes > bytes {
+            // Compaction has no end that could be awaited; it is polled.
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn leftovers_of_one_lane_hold_no_disk_of_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path()).await;
+    let mut pinned = Vec::new();
+    for number in 0..400 {
+        if number % 8 == 0 {
+            let frame = frame(number, 40);
+            pinned.push((
+                engine.log.append(PINNED, frame.clone()).await.unwrap(),
+                frame,
+            ));
+        }
+        let last = engine.log.append(BUSY, frame(number, 3000)).await.unwrap();
+        engine.log.trim(BUSY, last.next()).await.unwrap();
+    }
+    // 1.2 MB went through, 50 frames of 100 bytes are wanted.
+    shrinks_to(&engine, 96 << 10).await;
+    assert!(read(&*engine.log, PINNED).await == pinned);
+    assert_eq!(engine.log.lane_usage(PINNED).frames, 50);
+    close(engine).await;
+    let (engine, report) = open(dir.path()).await;
+    assert_eq!(report.damage, []);
+    assert!(read(&*engine.log, PINNED).await == pinned);
+    // The rest of it can be trimmed away as if it had never moved.
+    engine.log.trim(PINNED, pinned[30].0).await.unwrap();
+    assert!(read(&*engine.log, PINNED).await == pinned[30..]);
+    engine.log.trim(PINNED, pinned[49].0.next()).await.unwrap();
+    shrinks_to(&engine, 17 << 10).await;
+    close(engine).await;
+}
+
+#[tokio::test]
+async fn a_removed_lane_gives_its_disk_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path()).await;
+    let mut kept = Vec::new();
+    for number in 0..300 {
+        engine.log.append(BUSY, frame(number, 2000)).await.unwrap();
+        if number % 20 == 0 {
+            let frame = frame(number, 100);
+            kept.push((
+                engine.log.append(PINNED, frame.clone()).await.unwrap(),
+                frame,
+            ));
+        }
+    }
+    assert!(engine.log.usage().disk_bytes > 600_000);
+    engine.log.remove(BUSY).await.unwrap();
+    shrinks_to(&engine, 64 << 10).await;
+    assert!(read(&*engine.log, PINNED).await == kept);
+    close(engine).await;
+}
+
+#[tokio::test]
+async fn a_full_log_refuses_and_recovers_without_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = EngineConfig {
+        max_log_bytes: Some(256 << 10),
+        ..config(dir.path())
+    };
+    let (engine, _) = Engine::open(config).await.unwrap();
+    for round in 0..3 {
+        let mut taken = Vec::new();
+        let refused = loop {
+            let frame = frame(taken.len() as u64, 1000);
+            match engine.log.append(BUSY, frame.clone()).await {
+                Ok(position) => taken.push((position, frame)),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(refused, LogError::Full(_)), "{refused}");
+        assert!(taken.len() > 150, "round {round}: {}", taken.len());
+        assert!(engine.log.usage().disk_bytes <= 256 << 10);
+        assert!(engine.log.usage().free_bytes < 16 << 10);
+        assert!(engine.log.usage().writable, "full is not failed");
+        // Everything else goes on.
+        assert!(read(&*engine.log, BUSY).await == taken);
+        let key = format!("{round}");
+        let put = engine.catalog.put(&key, "v".into(), Expect::Absent);
+        put.await.unwrap();
+        let last = taken.last().unwrap().0;
+        engine.log.trim(BUSY, last.next()).await.unwrap();
+        let again = engine.log.append(BUSY, frame(0, 1000)).await.unwrap();
+        assert!(again > last);
+        engine.log.trim(BUSY, again.next()).await.unwrap();
+    }
+    close(engine).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_at_the_segment_and_opens_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let full = Arc::new(AtomicBool::new(false));
+    let is_full = full.clone();
+    let hook = move |op: &Op<'_>| match op {
+        Op::Allocate { .. } if is_full.load(Ordering::Relaxed) => {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+        _ => Ok(()),
+    };
+    let parts = parts(hook);
+    let (engine, _) = Engine::open_with(config(dir.path()), parts.clone())
+        .await
+        .unwrap();
+    full.store(true, Ordering::Relaxed);
+    let mut taken = Vec::new();
+    let refused = loop {
+        let frame = frame(taken.len() as u64, 1000);
+        match engine.log.append(BUSY, frame.clone()).await {
+            Ok(position) => taken.push((position, frame)),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, LogError::Full(_)), "{refused}");
+    assert!(taken.len() > 8, "all of the segment is used first");
+    // A smaller one still has room in what was set aside.
+    let small = frame(99, 10);
+    taken.push((engine.log.append(BUSY, small.clone()).await.unwrap(), small));
+    engine.log.remove(PINNED).await.unwrap();
+    close(engine).await;
+
+    let (engine, report) = Engine::open_with(config(dir.path()), parts).await.unwrap();
+    assert_eq!(report.damage, []);
+    assert!(read(&*engine.log, BUSY).await == taken);
+    let refused = engine.log.append(BUSY, frame(0, 10)).await;
+    assert!(matches!(refused, Err(LogError::Full(_))), "{refused:?}");
+    let refused = engine.log.append(PINNED, frame(0, 10)).await;
+    assert!(
+        matches!(refused, Err(LogError::LaneRemoved(_))),
+        "{refused:?}"
+    );
+    // Even when all is trimmed, positions are not forgotten.
+    let last = taken.last().unwrap().0;
+    engine.log.trim(BUSY, last.next()).await.unwrap();
+    full.store(false, Ordering::Relaxed);
+    assert!(engine.log.append(BUSY, frame(0, 10)).await.unwrap() > last);
+    close(engine).await;
+}
+
+#[tokio::test]
+async fn a_failed_write_or_fsync_is_final_until_the_restart() {
+    for fails_at_sync in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let failing = Arc::new(AtomicBool::new(false));
+        let is_failing = failing.clone();
+        let hook = move |op: &Op<'_>| {
+            let hit = match op {
+                Op::Sync { path } => {
+                    fails_at_sync && path.extension().is_some_and(|it| it == "seg")
+                }
+                Op::Write { path, .. } => {
+                    !fails_at_sync && path.extension().is_some_and(|it| it == "seg")
+                }
+                _ => false,
+            };
+            if hit && is_failing.load(Ordering::Relaxed) {
+                return Err(io::Error::other("injected"));
+            }
+            Ok(())
+        };
+        let (engine, _) = Engine::open_with(config(dir.path()), parts(hook))
+            .await
+            .unwrap();
+        let position = engine.log.append(BUSY, frame(1, 100)).await.unwrap();
+        failing.store(true, Ordering::Relaxed);
+        let failed = engine.log.append(BUSY, frame(2, 100)).await;
+        assert!(matches!(failed, Err(LogError::Failed(_))), "{failed:?}");
+        // The disk is well again, but what it holds is not known: no append is trusted.
+        failing.store(false, Ordering::Relaxed);
+        for lane in [BUSY, PINNED] {
+            let failed = engine.log.append(lane, frame(3, 100)).await;
+            assert!(matches!(failed, Err(LogError::Failed(_))), "{failed:?}");
+        }
+        assert!(!engine.log.usage().writable);
+        // What was durable is shown, what was not is not, and delivery goes on.
+        assert!(read(&*engine.log, BUSY).await == [(position, frame(1, 100))]);
+        engine.log.trim(BUSY, position.next()).await.unwrap();
+        assert!(read(&*engine.log, BUSY).await.is_empty());
+        close(engine).await;
+
+        let (engine, report) = open(dir.path()).await;
+        assert_eq!(report.damage, []);
+        let found = read(&*engine.log, BUSY).await;
+        assert!(found.len() <= 1, "the failed one may be there, once");
+        assert!(
+            found
+                .iter()
+                .all(|(at, it)| *at > position && *it == frame(2, 100))
+        );
+        let next = engine.log.append(BUSY, frame(4, 100)).await.unwrap();
+        assert!(next > position && found.iter().all(|(at, _)| *at < next));
+        close(engine).await;
+    }
+}
