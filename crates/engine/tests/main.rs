@@ -3,8 +3,10 @@
 // In helpers of tests, too, a panic is how a test fails.
 #![allow(clippy::unwrap_used)]
 
+mod kill;
 mod local;
 mod model;
+mod power;
 
 #[test]
 fn no_test_file_is_forgotten() {
