@@ -59,7 +59,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("hydrant: {error:#}");
+            eprintln!("hydrant: {}", one_line(&error));
             ExitCode::FAILURE
         }
     }
@@ -82,6 +82,18 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // Somebody may still read from a terminal in a blocking thread: do not wait for it.
     runtime.shutdown_background();
     done
+}
+
+/// An error and its causes. Errors of libraries often repeat their cause's words; nobody needs them twice.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+    }
+    line
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
