@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use super::{connect::AdminArgs, output};
 use crate::{client::admin::Admin, console::model::StreamStatus};
@@ -29,7 +29,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let stream = find(&admin, &args.stream).await?;
     let flushed = admin
         .flush(&stream.account, &stream.region, &stream.name)
-        .await?;
+        .await
+        .with_context(|| {
+            format!(
+                "{} is not delivered to {}; it is kept and tried again",
+                stream.name, stream.destination
+            )
+        })?;
     if args.json {
         output::line(serde_json::to_string(&flushed)?)?;
     } else if flushed.objects == 0 {

@@ -1,16 +1,17 @@
 //! What people read: numbers with separators, tables, progress bars.
 
 use std::{
+    fmt,
     io::{self, Write},
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::config::Seconds;
 
 /// Prints a line to stdout; a closed pipe is an error for [`main`](super::main) to see, no panic.
-pub(crate) fn line(text: impl std::fmt::Display) -> io::Result<()> {
+pub(crate) fn line(text: impl fmt::Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
 }
 
@@ -89,15 +90,19 @@ pub(crate) fn progress(total: Option<u64>, bytes: bool, quiet: bool) -> Progress
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }
     let template = match (total, bytes) {
-        (Some(_), true) => "  [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {msg}",
-        (Some(_), false) => "  [{bar:30}] {human_pos}/{human_len} {per_sec} {msg}",
-        (None, true) => "  {spinner} {bytes} {bytes_per_sec} {msg}",
-        (None, false) => "  {spinner} {human_pos} {per_sec} {msg}",
+        (Some(_), true) => "  {bar:30} {bytes} of {total_bytes}, {bytes_per_sec} {msg}",
+        (Some(_), false) => "  {bar:30} {human_pos} of {human_len}, {rate}/s {msg}",
+        (None, true) => "  {spinner} {bytes}, {bytes_per_sec} {msg}",
+        (None, false) => "  {spinner} {human_pos}, {rate}/s {msg}",
     };
     // The templates are constants; the default style is as good should one be wrong.
     let style =
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.set_style(style.progress_chars("━╸─"));
+    let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+        // Nothing to be done about a line that cannot be drawn.
+        let _ = out.write_str(&count(state.per_sec() as u64));
+    };
+    bar.set_style(style.progress_chars("━╸─").with_key("rate", rate));
     bar
 }
 

@@ -28,6 +28,8 @@ use super::{
 
 /// First wait after a failure.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// Answers that may be lost before the first one arrives, less one.
+const FIRST_TRIES: u32 = 2;
 /// Longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
@@ -170,8 +172,7 @@ impl<P: Put> Sender<P> {
                     }
                     answer.reason()
                 }
-                // A node that was never reached is a wrong address rather than a restart.
-                Err(error @ CallError::Unreachable { .. }) if counters.calls.load(Relaxed) == 0 => {
+                Err(error) if counters.calls.load(Relaxed) == 0 && is_wrong(&error, failures) => {
                     return Err(SendError::Call(error));
                 }
                 Err(error @ CallError::Lost { .. }) => {
@@ -196,6 +197,15 @@ impl<P: Put> Sender<P> {
             failures = failures.saturating_add(1);
         }
         Ok(())
+    }
+}
+
+/// Whether `error`, where nothing was ever answered, means a wrong address rather than a restart.
+fn is_wrong(error: &CallError, failures: u32) -> bool {
+    match error {
+        CallError::Unreachable { .. } => true,
+        CallError::Lost { .. } => failures >= FIRST_TRIES,
+        _ => false,
     }
 }
 
@@ -325,6 +335,35 @@ mod tests {
             error.contains("60 s") && error.contains("Slow down."),
             "{error}"
         );
+    }
+
+    /// What answers speaks something else.
+    struct Strange;
+
+    #[async_trait]
+    impl Put for Strange {
+        async fn put(&self, _: &[Bytes]) -> Result<PutAnswer, CallError> {
+            Err(CallError::Lost {
+                endpoint: "http://here".to_owned(),
+                detail: "connection closed".to_owned(),
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_never_answers_is_given_up_soon() {
+        let clock = ManualClock::new(Timestamp(0));
+        let sender = sender(Strange, &clock);
+        let batch = [Ok::<_, Infallible>(Batch {
+            records: vec![Bytes::from_static(b"a")],
+            bytes: 1,
+        })];
+        let error = with_time(&clock, sender.send(futures::stream::iter(batch), |_| {})).await;
+        assert!(matches!(
+            error,
+            Err(SendError::Call(CallError::Lost { .. }))
+        ));
+        assert_eq!(sender.totals().unsure, u64::from(FIRST_TRIES));
     }
 
     #[test]

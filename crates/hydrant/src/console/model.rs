@@ -29,18 +29,23 @@ pub struct StreamStatus {
     /// `UNCOMPRESSED`, `GZIP` …
     pub compression: String,
     /// Records acknowledged and not yet delivered; absent when the node was not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub backlog_records: Option<u64>,
     /// Their bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub backlog_bytes: Option<u64>,
     /// How long the oldest of them has waited, in seconds; absent without backlog.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_age_seconds: Option<f64>,
     /// Objects that are being delivered.
     pub in_flight: u64,
     /// Records given up after 24 hours, in the stream's life.
     pub dropped_records: u64,
     /// The delivery that succeeded last.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_delivery: Option<Delivered>,
     /// The latest failure; absent once everything that failed was delivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<Failure>,
 }
 
@@ -72,6 +77,7 @@ pub struct Failure {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
     /// The stream's ARN; absent when the stream is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
     /// What became of the record.
     #[serde(flatten)]
@@ -108,6 +114,7 @@ pub enum Fate {
         /// Why.
         error: Failure,
         /// When it is tried again; absent while it is being tried.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         next_retry: Option<u64>,
     },
     /// It was given up after 24 hours.

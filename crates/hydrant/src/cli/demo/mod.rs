@@ -10,7 +10,6 @@ use std::{
     collections::BTreeSet,
     convert::Infallible,
     fs,
-    io::Write,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -148,32 +147,35 @@ async fn tell(
         begin: clock.now(),
     };
     let bar = output::progress(Some(args.records), false, false);
-    let arrivals = show_arrivals(&bucket, &bar, clock);
+    let mut arrivals = Arrivals::of(&bucket);
     let (totals, took) = tokio::select! {
         sent = send(args.records, lines, &firehose, &bar, clock, chance) => sent?,
-        failed = arrivals => { failed?; unreachable!("arrivals are shown until sending ends") }
+        failed = arrivals.watch(&bar, clock) => {
+            failed?;
+            unreachable!("arrivals are watched until sending ends")
+        }
     };
+    let last_line = clock.monotonic();
+    let admin = Admin::new(Url::parse(&node.admin_url())?)?;
+    admin.flush(ACCOUNT, REGION, STREAM).await?;
+    let waited = clock.monotonic().saturating_sub(last_line);
+    let found = arrivals.show(&bar)?;
     bar.finish_and_clear();
+
     output::line(format!(
-        "  sent       {} ({}) in {:.1} s: {} records/s, each on disk before it was acknowledged",
+        "\n  sent       {} ({}) in {:.1} s: {} records/s, each fsynced before it was acknowledged",
         output::counted(totals.records, "line"),
         ByteSize(totals.bytes),
         took.as_secs_f64(),
         output::count(output::rate(totals.records, took)),
     ))?;
-
-    let admin = Admin::new(Url::parse(&node.admin_url())?)?;
-    let flush_began = clock.monotonic();
-    admin.flush(ACCOUNT, REGION, STREAM).await?;
-    let found = objects(&bucket)?;
     let bytes = found.iter().map(|object| object.bytes).sum();
     output::line(format!(
-        "  delivered  {} ({} of gzip), the last {:.1} s after the last line",
+        "  delivered  {} ({} of gzip), the last one {} ms after the last line",
         output::counted(found.len() as u64, "object"),
         ByteSize(bytes),
-        clock.monotonic().saturating_sub(flush_began).as_secs_f64(),
+        output::count(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX)),
     ))?;
-
     let proof = read_back(found, lines, args.records).await?;
     ensure!(
         proof.holds(args.records),
@@ -240,33 +242,43 @@ async fn send(
     Ok((sender.totals(), clock.monotonic().saturating_sub(began)))
 }
 
-/// Prints objects as they arrive, for ever.
-async fn show_arrivals(
-    bucket: &Path,
-    bar: &ProgressBar,
-    clock: &Arc<dyn Clock>,
-) -> anyhow::Result<()> {
-    let mut shown = BTreeSet::new();
-    loop {
-        for object in objects(bucket)? {
-            if shown.insert(object.path.clone()) {
-                let line = format!("  {}", named(bucket, &object));
-                // A hidden bar prints nothing: then the line goes out by itself.
-                if bar.is_hidden() {
-                    output::line(line)?;
-                } else {
-                    bar.suspend(|| output::line(line))?;
-                }
-            }
-        }
-        std::io::stdout().flush()?;
-        clock.sleep(LOOK).await;
-    }
+/// The objects of a bucket, shown as they arrive.
+struct Arrivals<'b> {
+    bucket: &'b Path,
+    shown: BTreeSet<PathBuf>,
 }
 
-fn named(bucket: &Path, object: &Found) -> String {
-    let key = object.path.strip_prefix(bucket).unwrap_or(&object.path);
-    format!("{}  {}", key.display(), ByteSize(object.bytes))
+impl<'b> Arrivals<'b> {
+    fn of(bucket: &'b Path) -> Self {
+        Arrivals {
+            bucket,
+            shown: BTreeSet::new(),
+        }
+    }
+
+    /// Shows what arrives, for ever.
+    async fn watch(&mut self, bar: &ProgressBar, clock: &Arc<dyn Clock>) -> anyhow::Result<()> {
+        loop {
+            self.show(bar)?;
+            clock.sleep(LOOK).await;
+        }
+    }
+
+    /// Shows what has arrived since the last look; everything that is there.
+    fn show(&mut self, bar: &ProgressBar) -> anyhow::Result<Vec<Found>> {
+        let found = objects(self.bucket)?;
+        for object in &found {
+            if self.shown.insert(object.path.clone()) {
+                let key = object
+                    .path
+                    .strip_prefix(self.bucket)
+                    .unwrap_or(&object.path);
+                let line = format!("  {}  {}", key.display(), ByteSize(object.bytes));
+                bar.suspend(|| output::line(line))?;
+            }
+        }
+        Ok(found)
+    }
 }
 
 async fn read_back(found: Vec<Found>, lines: Lines, sent: u64) -> anyhow::Result<Proof> {
@@ -285,11 +297,18 @@ async fn read_back(found: Vec<Found>, lines: Lines, sent: u64) -> anyhow::Result
 
 fn next_steps() -> &'static str {
     "
-Next, a node of your own, and the AWS CLI or any SDK against it:
+Next, a node of your own. In one terminal:
 
   hydrant serve
-  aws firehose list-delivery-streams --endpoint-url http://127.0.0.1:4573
-  hydrant put --help"
+
+and in another:
+
+  aws firehose create-delivery-stream --endpoint-url http://127.0.0.1:4573 \\
+      --delivery-stream-name logs --s3-destination-configuration \\
+      RoleARN=arn:aws:iam::000000000000:role/any,BucketARN=arn:aws:s3:::my-bucket
+  hydrant put logs /var/log/*.log
+  hydrant flush logs
+  find hydrant-data/buckets -type f"
 }
 
 /// A directory that only this user can read, under the system's temporary directory.

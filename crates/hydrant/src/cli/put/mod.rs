@@ -163,20 +163,28 @@ fn explain(
     totals: &Totals,
 ) -> anyhow::Error {
     let advice = match &error {
-        SendError::Call(CallError::Unreachable { .. }) => Some(
+        SendError::Call(CallError::Unreachable { detail, .. })
+            if detail.contains("certificate") =>
+        {
+            "name a file with the certificates to trust in SSL_CERT_FILE".to_owned()
+        }
+        SendError::Call(CallError::Unreachable { .. }) => {
             "is a node running? Start one with `hydrant serve`, or name one with --endpoint"
-                .to_owned(),
-        ),
-        SendError::Call(refused) if refused.is("ResourceNotFoundException") => Some(format!(
+                .to_owned()
+        }
+        SendError::Call(CallError::Lost { .. }) => {
+            "is that the Firehose API, and is it http or https?".to_owned()
+        }
+        SendError::Call(refused) if refused.is("ResourceNotFoundException") => format!(
             "there is no ACTIVE stream {stream} in region {} at {}; `hydrant streams` lists them",
             firehose.region(),
             firehose.endpoint()
-        )),
-        _ => None,
+        ),
+        _ => String::new(),
     };
     let mut text = error.to_string();
-    if let Some(advice) = advice {
-        text += &format!("; {advice}");
+    if !advice.is_empty() {
+        text = format!("{}; {advice}", text.trim_end_matches('.'));
     }
     if totals.records > 0 {
         text += &format!(
