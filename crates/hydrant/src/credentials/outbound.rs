@@ -18,7 +18,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use aws_config::{BehaviorVersion, Region, default_provider::credentials::DefaultCredentialsChain};
+use aws_config::{
+    BehaviorVersion, Region, default_provider::credentials::DefaultCredentialsChain,
+    environment::EnvironmentVariableRegionProvider, meta::region::RegionProviderChain,
+    profile::ProfileFileRegionProvider,
+};
 use aws_credential_types::{
     Credentials,
     provider::{ProvideCredentials, SharedCredentialsProvider},
@@ -31,7 +35,7 @@ use hydrant_engine::{Clock, Timestamp};
 use object_store::{CredentialProvider, aws::AwsCredential};
 use tokio::sync::OnceCell;
 
-use super::Secret;
+use super::{Secret, keyring::DEFAULT_REGION};
 
 /// `RoleSessionName` of AssumeRole: shows in the other side's logs.
 pub const SESSION_NAME: &str = "hydrant-delivery";
@@ -235,9 +239,15 @@ impl Source {
 
     async fn chain(&self) -> SharedCredentialsProvider {
         let build = async || {
-            // The region is for STS calls of the chain's own, such as web identities; a profile's or
-            // variable's own comes first there.
-            let chain = DefaultCredentialsChain::builder().build().await;
+            // The region is for the chain's own calls, such as those for web identities. Without one given, the
+            // library would ask the machine's metadata service, and wait for it where there is none.
+            let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+                .or_else(ProfileFileRegionProvider::new())
+                .or_else(Region::new(DEFAULT_REGION));
+            let chain = DefaultCredentialsChain::builder()
+                .region(region)
+                .build()
+                .await;
             SharedCredentialsProvider::new(chain)
         };
         self.chain.get_or_init(build).await.clone()
@@ -272,19 +282,19 @@ async fn assume(role: &Role, base: Credentials) -> Result<Credentials, Credentia
         Err(error) => {
             // Only an answer that names a client's fault is a refusal.
             let status = error.raw_response().map(|response| response.status());
-            return Err(if status.is_some_and(|status| status.is_client_error()) {
-                let code = error.code().unwrap_or("no code");
-                refused(match error.message() {
-                    Some(message) if !message.is_empty() => format!("{code}: {message}"),
-                    _ => code.to_owned(),
-                })
-            } else {
-                CredentialsError::Unavailable(format!(
-                    "STS at {}: {}",
-                    role.endpoint,
-                    DisplayErrorContext(&error)
-                ))
-            });
+            return Err(
+                if let Some(status) = status.filter(|status| status.is_client_error()) {
+                    let code = error.code().unwrap_or("no code");
+                    let message = error.message().unwrap_or_default();
+                    refused(format!("HTTP {}: {code}: {message}", status.as_u16()))
+                } else {
+                    CredentialsError::Unavailable(format!(
+                        "STS at {}: {}",
+                        role.endpoint,
+                        DisplayErrorContext(&error)
+                    ))
+                },
+            );
         }
     };
     let given = assumed

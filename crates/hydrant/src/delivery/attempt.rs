@@ -1,7 +1,8 @@
 //! One span in flight: attempted until it is delivered, given up, or to be planned anew.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
+use futures::FutureExt;
 use tokio::sync::watch;
 
 use super::{
@@ -23,6 +24,8 @@ use crate::{
 pub(crate) enum Done {
     /// It is in the bucket, but for so many damaged frames.
     Delivered { damaged: u64 },
+    /// Every frame of it is damaged: there is nothing to deliver.
+    Void { damaged: u64 },
     /// Its records are too old.
     Expired(DeliveryError),
     /// It fails, and the stream's configuration has changed since it was planned.
@@ -53,10 +56,12 @@ impl Attempts {
             self.lane.trying(start);
             // The first attempt is made as planned even if the configuration has changed: after a crash the
             // object may be there already, and elsewhere it would be there twice.
-            let error = match self.once(failures > 0).await {
-                Ok(damaged) => return Done::Delivered { damaged },
-                Err(Interrupted::Stale) => return Done::Stale,
-                Err(Interrupted::Failed(error)) => error,
+            let once = AssertUnwindSafe(self.once(failures > 0)).catch_unwind();
+            let error = match once.await {
+                Ok(Ok(done)) => return done,
+                Ok(Err(error)) => error,
+                // A defect, here or in a library; it must not take the span out of the world.
+                Err(_) => DeliveryError::internal("the attempt panicked"),
             };
             failures += 1;
             let pause = retry::pause(failures, self.context.chance.fraction());
@@ -98,7 +103,7 @@ impl Attempts {
         self.stream.borrow().version != self.intent.version
     }
 
-    async fn once(&self, again: bool) -> Result<u64, Interrupted> {
+    async fn once(&self, again: bool) -> Result<Done, DeliveryError> {
         let Context {
             destinations,
             engine,
@@ -111,7 +116,7 @@ impl Attempts {
         let _turn = if self.lane.is_failing() {
             let turn = self.lane.turn.lock().await;
             if again && self.is_stale() {
-                return Err(Interrupted::Stale);
+                return Ok(Done::Stale);
             }
             Some(turn)
         } else {
@@ -142,14 +147,19 @@ impl Attempts {
             body: body.clone(),
         };
         self.lane.series.attempts.inc();
-        let receipt = destination.deliver(&object).await?;
+        let delivered = destination.deliver(&object).await;
+        let damaged = body.damaged();
+        if body.is_void() {
+            return Ok(Done::Void { damaged });
+        }
+        let receipt = delivered?;
         self.lane.series.success.inc();
         self.lane.reached();
         tracing::debug!(
             stream = %self.lane.key, key = object.key, bytes = receipt.bytes,
             records = self.intent.records, "delivered"
         );
-        Ok(body.damaged())
+        Ok(Done::Delivered { damaged })
     }
 
     /// SPEC §6.3's members, as far as a log line has them.
@@ -164,17 +174,5 @@ impl Attempts {
             key = self.intent.key,
             "delivery failed"
         );
-    }
-}
-
-/// Why an attempt ended without a receipt.
-enum Interrupted {
-    Failed(DeliveryError),
-    Stale,
-}
-
-impl From<DeliveryError> for Interrupted {
-    fn from(error: DeliveryError) -> Self {
-        Interrupted::Failed(error)
     }
 }

@@ -8,7 +8,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -28,6 +28,8 @@ use crate::{
 
 /// Spans up to this many bytes of record data are compressed as a whole.
 pub const WHOLE_LIMIT: u64 = 16 << 20;
+/// Small frames are put together to pieces of this many bytes: each piece costs a hop between threads.
+const CHUNK: usize = 256 << 10;
 /// Larger ones are compressed in pieces of this many bytes.
 const PIECE: usize = 1 << 20;
 /// What an attempt holds besides record data: a destination's parts in flight and the compressor's state.
@@ -54,6 +56,7 @@ pub(crate) struct SpanBody {
     level: u32,
     entry: String,
     damaged: Arc<AtomicU64>,
+    void: Arc<AtomicBool>,
 }
 
 impl SpanBody {
@@ -72,6 +75,7 @@ impl SpanBody {
             intent,
             level,
             damaged: Arc::default(),
+            void: Arc::default(),
         }
     }
 
@@ -80,17 +84,35 @@ impl SpanBody {
         self.damaged.load(Ordering::Relaxed)
     }
 
-    /// Record data of the span, back to back, frame by frame.
+    /// Whether the latest reading found no byte at all; it ended with an error then.
+    pub(crate) fn is_void(&self) -> bool {
+        self.void.load(Ordering::Relaxed)
+    }
+
+    /// Record data of the span, back to back, in pieces of at least [`CHUNK`] but for the last one.
     fn records(&self) -> BoxStream<'static, Result<Bytes, BodyError>> {
         let mut frames = self
             .log
             .read(self.lane, self.intent.span.start..self.intent.span.end);
-        let damaged = self.damaged.clone();
+        let (damaged, void) = (self.damaged.clone(), self.void.clone());
         damaged.store(0, Ordering::Relaxed);
+        void.store(false, Ordering::Relaxed);
         Box::pin(async_stream::stream! {
+            let mut some = false;
+            let mut chunk = BytesMut::new();
             while let Some(frame) = frames.next().await {
                 match frame {
-                    Ok((_, frame)) => yield Ok(frame.payload().clone()),
+                    Ok((_, frame)) => {
+                        some |= frame.bytes() > 0;
+                        if chunk.is_empty() && frame.bytes() >= CHUNK {
+                            yield Ok(frame.payload().clone());
+                            continue;
+                        }
+                        chunk.extend_from_slice(frame.payload());
+                        if chunk.len() >= CHUNK {
+                            yield Ok(chunk.split().freeze());
+                        }
+                    }
                     Err(error @ LogError::Damaged { .. }) => {
                         damaged.fetch_add(1, Ordering::Relaxed);
                         tracing::error!(%error, "a damaged frame is left out of its object");
@@ -100,6 +122,13 @@ impl SpanBody {
                         return;
                     }
                 }
+            }
+            if !chunk.is_empty() {
+                yield Ok(chunk.freeze());
+            }
+            if !some {
+                void.store(true, Ordering::Relaxed);
+                yield Err(BodyError("no record can be read".to_owned()));
             }
         })
     }

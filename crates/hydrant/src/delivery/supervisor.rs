@@ -245,10 +245,11 @@ impl Supervisor {
             self.context.clock.sleep(Duration::from_secs(1)).await;
             return;
         }
+        // Before the name is free: another stream may have it a moment later.
+        self.context.metrics.remove(&labels(&stream.key));
         match self.context.registry.forget(&stream.key, stream.lane).await {
             Ok(()) => {
                 lock(&self.workers).remove(&stream.lane);
-                self.context.metrics.remove(&labels(&stream.key));
             }
             Err(error) => {
                 tracing::error!(stream = %stream.key, %error, "a stream is not removed yet")

@@ -1,6 +1,7 @@
 //! Worker and supervisor over the reference engine, a clock that stands still and a scripted destination.
 
 mod cutting;
+mod damaged;
 mod failing;
 mod life;
 mod looking;

@@ -158,7 +158,7 @@ impl Worker {
                 Ok(()) = failures.changed(), if !self.flushes.is_empty() => self.fail_flushes(),
                 // New hints hold for the open buffer: back to the top.
                 Ok(()) = self.stream.changed() => {}
-                frame = next(&mut self.following), if hungry => self.took(frame).await,
+                frame = next(&mut self.following), if hungry => self.took(frame).await?,
                 found = search, if self.flushes.searching().is_some() => self.searched(found),
                 () = due => self.plan().await?,
             }
@@ -224,60 +224,64 @@ impl Worker {
     }
 
     /// Takes a frame and those that are ready behind it, as far as the buffer takes them.
-    async fn took(&mut self, frame: Option<Result<FrameMeta, LogError>>) {
+    async fn took(&mut self, mut frame: Option<Result<FrameMeta, LogError>>) -> Result<(), Ended> {
         let limits = self.limits();
-        let mut frame = Some(frame);
         for _ in 0..FRAMES_AT_ONCE {
             match frame {
-                Some(Some(Ok(meta))) => {
+                Some(Ok(meta)) => {
                     self.taken = meta.position.next();
                     match &mut self.buffer {
                         Some(buffer) if buffer.takes(&meta, limits) => buffer.add(&meta),
                         _ => {
                             self.next = Some(meta);
-                            return;
+                            return Ok(());
                         }
                     }
                 }
-                Some(Some(Err(error))) => return self.follow_failed(error).await,
-                Some(None) => {
+                Some(Err(error)) => return self.follow_failed(error).await,
+                None => {
                     self.following = None;
-                    return;
+                    return Ok(());
                 }
-                // Nothing is ready.
-                None => return,
             }
-            frame = match &mut self.following {
-                Some(following) => following.next().now_or_never(),
-                None => None,
-            };
+            let ready = next(&mut self.following).now_or_never();
+            match ready {
+                Some(following) => frame = following,
+                None => return Ok(()),
+            }
         }
-        // The last one was taken from the stream and must not be lost.
-        if let Some(Some(Ok(meta))) = frame {
-            self.taken = meta.position.next();
-            self.next = Some(meta);
-        } else if let Some(Some(Err(error))) = frame {
-            self.follow_failed(error).await;
-        } else if let Some(None) = frame {
-            self.following = None;
+        // The one that was taken last waits for its turn.
+        match frame {
+            Some(Ok(meta)) => {
+                self.taken = meta.position.next();
+                self.next = Some(meta);
+            }
+            Some(Err(error)) => return self.follow_failed(error).await,
+            None => self.following = None,
         }
+        Ok(())
     }
 
-    async fn follow_failed(&mut self, error: LogError) {
+    async fn follow_failed(&mut self, error: LogError) -> Result<(), Ended> {
         if let LogError::Damaged { position, .. } = error {
-            // It is passed over here, and counted when its neighbours are read.
             tracing::error!(stream = %self.lane.key, %error, "a damaged frame will not be delivered");
             self.taken = self.taken.max(position.next());
             match &mut self.buffer {
-                Some(buffer) => buffer.span.end = buffer.span.end.max(position.next()),
-                None => self.checkpoint.state.damaged_frames += 1,
+                // It is counted when the span is read.
+                Some(buffer) => buffer.span.end = self.taken,
+                None => {
+                    self.count_damaged(1);
+                    self.checkpoint.state.cursor = self.taken;
+                    self.save().await?;
+                    self.trim().await;
+                }
             }
-            self.lane.series.damaged_frames.inc();
-            return;
+            return Ok(());
         }
         tracing::error!(stream = %self.lane.key, %error, "the log cannot be followed; trying again");
         self.context.clock.sleep(TROUBLE_PAUSE).await;
         self.following = Some(self.context.engine.log.follow(self.lane.id, self.taken));
+        Ok(())
     }
 
     /// Makes the buffer a span: saves the intent and begins to attempt it.
@@ -375,7 +379,13 @@ impl Worker {
             Done::Delivered { damaged } => {
                 let intent = spans.remove(at);
                 self.keep_receipt(&intent, Outcome::Delivered).await;
-                self.count_delivered(&intent, damaged);
+                self.count_delivered(&intent);
+                self.count_damaged(damaged);
+            }
+            Done::Void { damaged } => {
+                let intent = spans.remove(at);
+                self.keep_receipt(&intent, Outcome::Empty).await;
+                self.count_damaged(damaged);
             }
             Done::Expired(error) => {
                 let intent = spans.remove(at);
@@ -389,10 +399,13 @@ impl Worker {
         Ok(())
     }
 
-    fn count_delivered(&mut self, intent: &Intent, damaged: u64) {
-        let state = &mut self.checkpoint.state;
-        state.damaged_frames += damaged;
-        state.last = Some(LastDelivery {
+    fn count_damaged(&mut self, frames: u64) {
+        self.checkpoint.state.damaged_frames += frames;
+        self.lane.series.damaged_frames.inc_by(frames);
+    }
+
+    fn count_delivered(&mut self, intent: &Intent) {
+        self.checkpoint.state.last = Some(LastDelivery {
             time: self.context.clock.now(),
             bucket: intent.destination.bucket().to_owned(),
             key: intent.key.clone(),
@@ -401,7 +414,6 @@ impl Worker {
         series.bytes.inc_by(intent.bytes);
         series.records.inc_by(intent.records);
         series.objects.inc();
-        series.damaged_frames.inc_by(damaged);
         self.flushes.delivered();
         if self.lane.is_failing() {
             // What healed for one may have healed for the others.

@@ -192,7 +192,10 @@ impl Rig {
     }
 
     pub(super) async fn with(settings: Settings) -> Self {
-        let engine = Engine::mem();
+        Self::over(Engine::mem(), settings).await
+    }
+
+    pub(super) async fn over(engine: Engine, settings: Settings) -> Self {
         let registry = Registry::open(engine.catalog.clone()).await.unwrap();
         let clock = ManualClock::new(BEGIN);
         let store = Scripted::new();
