@@ -169,10 +169,10 @@ impl Attempts {
             destination = self.intent.destination.bucket_arn,
             deliveryStreamVersionId = self.intent.version,
             errorCode = error.code(),
-            message = error.message(),
             failures,
             key = self.intent.key,
-            "delivery failed"
+            "delivery failed: {}",
+            error.message()
         );
     }
 }

@@ -435,8 +435,8 @@ impl Worker {
             records = intent.records,
             bytes = intent.bytes,
             errorCode = error.code(),
-            message = error.message(),
-            "records could not be delivered for 24 hours and are lost"
+            "records could not be delivered for 24 hours and are lost: {}",
+            error.message()
         );
     }
 
