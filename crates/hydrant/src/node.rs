@@ -35,7 +35,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{
-        Authenticator, Front, Server, ServerLimits,
+        Authenticator, Front, Observer, Operation, Server, ServerLimits,
+        front::Exchange,
         ops::{Operations, Parts, Vet},
         tls::{self, TlsError},
     },
@@ -44,7 +45,7 @@ use crate::{
     credentials::Outbound,
     delivery::{self, Delivery},
     destination::Buckets,
-    metrics::Metrics,
+    metrics::{AnswerLabels, Answers, Metrics},
     stream::{Registry, RegistryError, S3Spec},
 };
 
@@ -166,7 +167,9 @@ impl Node {
         let buckets = buckets(&config, &clock)?;
         let registry = Registry::open(engine.catalog.clone()).await?;
 
-        let metrics = Arc::new(Metrics::new());
+        let mut metrics = Metrics::new();
+        metrics.observe_log(engine.log.clone());
+        let metrics = Arc::new(metrics);
         let delivery = Delivery::start(
             engine.clone(),
             registry.clone(),
@@ -192,7 +195,7 @@ impl Node {
         let front = Front::new(
             Arc::new(operations),
             Authenticator::new(config.keyring.clone()),
-            Arc::new(()),
+            Arc::new(Counting(metrics.answers.clone())),
             clock.clone(),
             chance,
             limits,
@@ -438,6 +441,19 @@ fn log_recovery(directory: &Path, report: &RecoveryReport) {
             records = report.damaged_lane_records,
             "records of deletions are damaged: data of a deleted stream may be back"
         );
+    }
+}
+
+/// Counts what the API answers.
+struct Counting(Answers);
+
+impl Observer for Counting {
+    fn answered(&self, exchange: &Exchange<'_>) {
+        self.0.count(&AnswerLabels {
+            operation: exchange.operation.map_or("unknown", Operation::name),
+            status: exchange.status,
+            error: exchange.error.unwrap_or_default().to_owned(),
+        });
     }
 }
 

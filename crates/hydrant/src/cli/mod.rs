@@ -17,6 +17,7 @@ mod log;
 mod output;
 mod put;
 mod serve;
+mod stop;
 mod streams;
 mod trace;
 

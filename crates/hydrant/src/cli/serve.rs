@@ -5,9 +5,9 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use anyhow::Context;
 use clap::ValueHint;
 use hydrant_engine::{Chance, SystemClock};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use rustix::process::{Resource, getrlimit, setrlimit};
 
-use super::{log, output};
+use super::{log, output, stop::Stop};
 use crate::{
     config::{Config, Settings},
     node::Node,
@@ -35,6 +35,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut stop = Stop::listen()?;
     let config = configure(args)?;
     log::start(&config.log_level, config.log_format)?;
+    raise_open_files();
     let clock = Arc::new(SystemClock::new());
     let chance = Chance::from_os().context("the system has no randomness")?;
     let node = Node::start(config, clock, chance).await?;
@@ -69,25 +70,13 @@ fn configure(args: Args) -> anyhow::Result<Config> {
     Ok(Config::resolve(args.settings.or(file))?)
 }
 
-/// The signals that ask a service to stop.
-struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Stop {
-    fn listen() -> anyhow::Result<Self> {
-        Ok(Stop {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn requested(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
+/// Each connection is an open file, and the usual limit of 1,024 is for programs that cannot count
+/// higher. Takes what the system lets it have.
+fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit on open files stays as it is");
     }
 }
 

@@ -12,7 +12,11 @@
 
 pub mod delivery;
 pub mod ingest;
+pub mod node;
 
+use std::sync::Arc;
+
+use hydrant_engine::Log;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{
@@ -24,6 +28,8 @@ use prometheus_client::{
 
 pub use delivery::DeliveryMetrics;
 pub use ingest::Ingest;
+use node::LogCollector;
+pub use node::{AnswerLabels, Answers};
 
 /// The media type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -36,6 +42,8 @@ pub struct Metrics {
     pub ingest: Ingest,
     /// What delivery gets done.
     pub delivery: DeliveryMetrics,
+    /// What the API port answered.
+    pub answers: Answers,
 }
 
 impl Metrics {
@@ -45,8 +53,15 @@ impl Metrics {
         Metrics {
             ingest: Ingest::register(&mut registry),
             delivery: DeliveryMetrics::register(&mut registry),
+            answers: Answers::register(&mut registry),
             registry,
         }
+    }
+
+    /// Adds the room and health of `log`, asked whenever metrics are read.
+    pub fn observe_log(&mut self, log: Arc<dyn Log>) {
+        self.registry
+            .register_collector(Box::new(LogCollector(log)));
     }
 
     /// All series in OpenMetrics text ([`CONTENT_TYPE`]).

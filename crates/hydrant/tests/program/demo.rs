@@ -1,6 +1,12 @@
 //! `hydrant demo`.
 
-use std::{fs, process::Stdio};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::Stdio,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::running::{hydrant, text};
 
@@ -33,4 +39,24 @@ fn it_proves_every_line_and_tidies_up() {
         .unwrap()
         .path();
     assert!(kept.join("buckets/demo-bucket").is_dir());
+}
+
+#[test]
+fn interrupted_it_tidies_up_too() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut child = hydrant(&["demo", "--records", "100000000"])
+        .env("TMPDIR", tmp.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // Once an object is there, everything runs.
+    let object = lines.find(|line| line.as_ref().unwrap().ends_with("KiB"));
+    assert!(object.is_some());
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    for line in lines {
+        assert!(!line.unwrap().contains("proved"));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(fs::read_dir(tmp.path()).unwrap().count(), 0);
 }

@@ -1,14 +1,19 @@
 //! A whole node in the test's own process, and its admin port.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
+use async_trait::async_trait;
+use futures::stream::BoxStream;
 use hydrant::{
     client::{Firehose, admin::Admin},
     config::{Config, Settings},
     node::Node,
     sigv4::sign::Credentials,
 };
-use hydrant_engine::{Chance, Engine, SystemClock};
+use hydrant_engine::{
+    Chance, Engine, Frame, FrameMeta, LaneId, LaneUsage, Log, LogError, Position, SystemClock,
+    Usage,
+};
 use serde_json::json;
 
 fn settings() -> Settings {
@@ -107,11 +112,99 @@ async fn the_admin_port_tells_health_and_metrics_and_keeps_pages_out() {
     );
     let (status, metrics) = get("/metrics", None, None).await;
     assert!(status == 200 && metrics.ends_with("# EOF\n"), "{metrics}");
+    assert!(metrics.contains("LogWritable 1"), "{metrics}");
     assert_eq!(get("/nothing", None, None).await.0, 404);
     assert_eq!(get("/metrics", Some("evil.example"), None).await.0, 403);
     assert_eq!(
         get("/metrics", None, Some("http://evil.example")).await.0,
         403
+    );
+    node.stop().await.unwrap();
+}
+
+/// A log whose disk has failed.
+#[derive(Debug)]
+struct Failed(Arc<dyn Log>);
+
+#[async_trait]
+impl Log for Failed {
+    async fn append(&self, _: LaneId, _: Frame) -> Result<Position, LogError> {
+        Err(LogError::Failed("input/output error".to_owned()))
+    }
+
+    fn follow(
+        &self,
+        lane: LaneId,
+        from: Position,
+    ) -> BoxStream<'static, Result<FrameMeta, LogError>> {
+        self.0.follow(lane, from)
+    }
+
+    fn read(
+        &self,
+        lane: LaneId,
+        range: Range<Position>,
+    ) -> BoxStream<'static, Result<(Position, Frame), LogError>> {
+        self.0.read(lane, range)
+    }
+
+    async fn trim(&self, lane: LaneId, keep_from: Position) -> Result<(), LogError> {
+        self.0.trim(lane, keep_from).await
+    }
+
+    async fn remove(&self, lane: LaneId) -> Result<(), LogError> {
+        self.0.remove(lane).await
+    }
+
+    async fn lanes(&self) -> Result<Vec<LaneId>, LogError> {
+        self.0.lanes().await
+    }
+
+    fn lane_usage(&self, lane: LaneId) -> LaneUsage {
+        self.0.lane_usage(lane)
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            writable: false,
+            ..self.0.usage()
+        }
+    }
+
+    fn frame_limit(&self) -> usize {
+        self.0.frame_limit()
+    }
+
+    async fn close(&self) -> Result<(), LogError> {
+        self.0.close().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_log_failed_is_alive_but_not_ready() {
+    let mut engine = Engine::mem();
+    engine.log = Arc::new(Failed(engine.log));
+    let config = Config::resolve(settings()).unwrap();
+    let clock = Arc::new(SystemClock::new());
+    let node = Node::start_with(config, engine, clock, Chance::seeded(3))
+        .await
+        .unwrap();
+    let get = async |path: &str| {
+        reqwest::get(format!("{}{path}", node.admin_url()))
+            .await
+            .unwrap()
+    };
+    assert_eq!(get("/livez").await.status(), 200);
+    let ready = get("/readyz").await;
+    assert_eq!(ready.status(), 503);
+    assert!(ready.text().await.unwrap().contains("disk failed"));
+    assert!(
+        get("/metrics")
+            .await
+            .text()
+            .await
+            .unwrap()
+            .contains("LogWritable 0")
     );
     node.stop().await.unwrap();
 }

@@ -27,7 +27,10 @@ use self::{
     lines::Lines,
     proof::{Found, Proof, objects, prove},
 };
-use super::{log, output};
+use super::{
+    log, output,
+    stop::{INTERRUPTED, Stop},
+};
 use crate::{
     client::{
         Firehose, Sender, Totals, admin::Admin, batches, firehose::StreamOf, sender::Counters,
@@ -68,32 +71,23 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let chance = Chance::from_os().context("the system has no randomness")?;
     let directory = temporary_directory(&chance)?;
-    let interrupted = tokio::signal::ctrl_c();
-    let done = tokio::select! {
-        done = demo(&args, &directory, &clock, &chance) => done,
-        _ = interrupted => {
-            // The node dies with the process; its directory is of no use to anybody.
-            let _ = fs::remove_dir_all(&directory);
-            return Ok(ExitCode::from(130));
-        }
-    };
+    let done = demo(&args, &directory, &clock, &chance).await;
     match &done {
-        Ok(()) if !args.keep => fs::remove_dir_all(&directory)
+        Ok(End::Proven) if args.keep => output::line(what_was_kept(&directory))?,
+        Ok(_) => fs::remove_dir_all(&directory)
             .with_context(|| format!("{} could not be removed", directory.display()))?,
-        Ok(()) => {
-            output::line(format!("\nkept: {}", directory.display()))?;
-            output::line(format!(
-                "  look into an object:  zcat {}/buckets/{BUCKET}/*/*/*/*/* | head",
-                directory.display()
-            ))?;
-            output::line(format!(
-                "  run a node on it:     hydrant serve --data-dir {}",
-                directory.display()
-            ))?;
-        }
         Err(_) => eprintln!("the node's directory is kept: {}", directory.display()),
     }
-    done.map(|()| ExitCode::SUCCESS)
+    Ok(match done? {
+        End::Proven => ExitCode::SUCCESS,
+        End::Interrupted => ExitCode::from(INTERRUPTED),
+    })
+}
+
+/// How a demo ends that does not fail.
+enum End {
+    Proven,
+    Interrupted,
 }
 
 async fn demo(
@@ -101,20 +95,36 @@ async fn demo(
     directory: &Path,
     clock: &Arc<dyn Clock>,
     chance: &Chance,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<End> {
     let settings = Settings {
         data_dir: Some(directory.to_owned()),
         listen: Some(([127, 0, 0, 1], 0).into()),
         quotas: Some(QuotaPreset::Unlimited),
         ..Settings::default()
     };
+    let mut stop = Stop::listen()?;
     let node = Node::start(Config::resolve(settings)?, clock.clone(), chance.clone()).await?;
-    let told = tell(args, directory, clock, chance, &node).await;
+    let told = tokio::select! {
+        told = tell(args, directory, clock, chance, &node) => told.map(|()| End::Proven),
+        _ = stop.requested() => Ok(End::Interrupted),
+    };
     let stopped = node.stop().await;
-    told?;
+    let end = told?;
     stopped?;
-    output::line(next_steps())?;
-    Ok(())
+    if let End::Proven = end {
+        output::line(next_steps())?;
+    }
+    Ok(end)
+}
+
+fn what_was_kept(directory: &Path) -> String {
+    let directory = directory.display();
+    format!(
+        "
+kept: {directory}
+  look into the objects:  find {directory}/buckets -type f -exec zcat {{}} + | head
+  run a node on it:       hydrant serve --data-dir {directory}"
+    )
 }
 
 async fn tell(

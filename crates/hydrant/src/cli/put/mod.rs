@@ -10,7 +10,11 @@ use hydrant_engine::{Chance, Clock, SystemClock};
 use serde_json::json;
 
 use self::split::Framing;
-use super::{connect::ApiArgs, output};
+use super::{
+    connect::ApiArgs,
+    output,
+    stop::{INTERRUPTED, Stop},
+};
 use crate::{
     client::{
         CallError, SendError, Sender, Totals,
@@ -92,28 +96,39 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         chance,
         counters: Counters::default(),
     };
-    let sent = sender
-        .send(source::stream(inputs, framing), |totals| {
-            bar.set_position(totals.bytes);
-            if totals.resent > 0 {
-                bar.set_message(format!(
-                    "(throttled: {} sent again)",
-                    output::count(totals.resent)
-                ));
-            }
-        })
-        .await;
+    let mut stop = Stop::listen()?;
+    let sending = sender.send(source::stream(inputs, framing), |totals| {
+        bar.set_position(totals.bytes);
+        if totals.resent > 0 {
+            bar.set_message(format!(
+                "(throttled: {} sent again)",
+                output::count(totals.resent)
+            ));
+        }
+    });
+    let sent = tokio::select! {
+        sent = sending => Some(sent),
+        _ = stop.requested() => None,
+    };
     bar.finish_and_clear();
     let elapsed = clock.monotonic().saturating_sub(started);
     let totals = sender.totals();
+    let complete = matches!(sent, Some(Ok(())));
     if args.json {
-        output::line(summary_json(&args.stream, &totals, elapsed, sent.is_ok()))?;
-    } else if sent.is_ok() {
+        output::line(summary_json(&args.stream, &totals, elapsed, complete))?;
+    } else if complete {
         output::line(summary(&args.stream, &totals, elapsed))?;
     }
     match sent {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) => Err(explain(error, &firehose, &args.stream, &totals)),
+        Some(Ok(())) => Ok(ExitCode::SUCCESS),
+        Some(Err(error)) => Err(explain(error, &firehose, &args.stream, &totals)),
+        None => {
+            eprintln!(
+                "hydrant: interrupted; {} were acknowledged, those on their way may be stored too",
+                output::counted(totals.records, "record")
+            );
+            Ok(ExitCode::from(INTERRUPTED))
+        }
     }
 }
 
