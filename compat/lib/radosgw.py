@@ -12,6 +12,7 @@ compat/README.md for the members of the JSON.
 
 import argparse
 import base64
+import ctypes
 import hashlib
 import http.client
 import json
@@ -31,6 +32,9 @@ from sigv4 import Signer  # noqa: E402
 
 ACCESS_KEY = "HYDRANTTESTKEY"
 SECRET_KEY = "hydrant-test-secret-key-of-some-length"
+# May write to no bucket, but may assume the role, which may: so what arrives proves that the role was assumed.
+ASSUMER_ACCESS_KEY = "HYDRANTASSUMER"
+ASSUMER_SECRET_KEY = "another-test-secret-key-of-some-length"
 ROLE = "delivery"
 KMS_KEY_ARN = "arn:aws:kms:us-east-1:000000000000:key/6b2cbd5e-0000-4000-8000-00000000aaaa"
 UNKNOWN_KMS_KEY_ARN = "arn:aws:kms:us-east-1:000000000000:key/6b2cbd5e-0000-4000-8000-00000000ffff"
@@ -43,6 +47,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def die_with_parent() -> None:
+    """For preexec_fn: the child is killed when this process ends, however it ends."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
 
 
 def kms_secret(arn: str) -> str:
@@ -83,6 +92,8 @@ class Radosgw:
             "region": REGION,
             "access_key": ACCESS_KEY,
             "secret_key": SECRET_KEY,
+            "assumer_access_key": ASSUMER_ACCESS_KEY,
+            "assumer_secret_key": ASSUMER_SECRET_KEY,
             "role_arn": f"arn:aws:iam:::role/{ROLE}",
             "forbidden_role_arn": "arn:aws:iam:::role/forbidden",
             "kms_key_arn": KMS_KEY_ARN,
@@ -129,10 +140,14 @@ class Radosgw:
         self._run("ceph-osd", "--mkfs", "-i", "0", "--osd-uuid", osd)
         self._daemon("osd", "ceph-osd", "-i", "0")
         self.start_gateway()
-        self._admin("user", "create", "--uid=hydrant", "--display-name=hydrant",
-                    f"--access-key={ACCESS_KEY}", f"--secret-key={SECRET_KEY}")
+        for user, access_key, secret_key in (
+            ("hydrant", ACCESS_KEY, SECRET_KEY),
+            ("assumer", ASSUMER_ACCESS_KEY, ASSUMER_SECRET_KEY),
+        ):
+            self._admin("user", "create", f"--uid={user}", f"--display-name={user}",
+                        f"--access-key={access_key}", f"--secret-key={secret_key}")
         anyone = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::*"}]}
-        self._role(ROLE, "arn:aws:iam:::user/hydrant", anyone)
+        self._role(ROLE, "arn:aws:iam:::user/assumer", anyone)
         self._role("forbidden", "arn:aws:iam:::user/somebody-else", anyone)
 
     def stop(self) -> None:
@@ -214,7 +229,7 @@ class Radosgw:
         with open(self.dir / f"{name}.out", "ab") as out:
             self.daemons[name] = subprocess.Popen(
                 self._command(program, "-f", *args), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True,
+                start_new_session=True, preexec_fn=die_with_parent,
             )
 
     def _wait(self, name: str, ready) -> None:
@@ -262,7 +277,7 @@ def main() -> int:
     with Radosgw() as store:
         for bucket in args.bucket:
             store.make_bucket(bucket)
-        info = json.dumps(store.info())
+        info = json.dumps({**store.info(), "bucket": args.bucket[0] if args.bucket else None})
         if args.run:
             return subprocess.run(args.run, env={**os.environ, "HYDRANT_TEST_S3": info}).returncode
         print(info, flush=True)

@@ -6,6 +6,7 @@
 mod architecture;
 mod ops;
 mod program;
+mod sdk;
 mod wire;
 
 #[test]
