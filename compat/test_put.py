@@ -138,7 +138,7 @@ def test_streams_flush_and_trace(make_node):
     record_id = wire.put("s", b"x").ok()["RecordId"]
     table = hydrant(node, "streams").stdout.decode()
     assert "s" in table.split() and "ACTIVE" in table
-    assert "wait" in hydrant(node, "trace", record_id).stdout.decode().lower()
+    assert "buffered" in hydrant(node, "trace", record_id).stdout.decode()
     hydrant(node, "flush", "s")
     (key,) = eventually(lambda: directory_objects(node, "bucket"))
     assert key in hydrant(node, "trace", record_id).stdout.decode()

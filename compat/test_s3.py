@@ -72,6 +72,7 @@ def test_a_large_object_goes_in_parts_in_constant_memory(s3_node, s3_client, nam
     assert sorted(plain[i : i + 1_000_000][:1] for i in range(0, len(plain), 1_000_000)) == sorted(
         wanted[i : i + 1_000_000][:1] for i in range(0, len(wanted), 1_000_000)
     )
+    assert any("-" in headers["ETag"] for _, headers in found.values()), "uploaded in parts"
     assert s3_client.open_uploads(bucket) == 0
     assert peak < 200 << 20, f"{peak >> 20} MiB"
 
