@@ -1,18 +1,21 @@
 """kill -9 at random under load: nothing acknowledged is lost, nothing arrives twice, and the node is back at once."""
 
 import os
+import pathlib
 import random
 import time
 
 import pytest
 
 from keys import MAIN_KEY
+from node import binary
 from producer import Producer, audit
 from sigv4 import Signer
 from streams import active, directory_objects, drained
 
 KILLS = int(os.environ.get("HYDRANT_KILLS", "50"))
-RESTART_SECONDS = 2.0
+# The promise is two seconds. A debug build reads its log several times slower, on a machine that may be busy building.
+RESTART_SECONDS = 6.0 if "debug" in pathlib.Path(binary()).parts else 2.0
 PRODUCERS = 3
 
 
