@@ -20,7 +20,7 @@ use proptest::{
 };
 use tempfile::TempDir;
 
-use crate::local::read;
+use crate::local::{read, scratch};
 
 const LANES: u64 = 5;
 
@@ -59,7 +59,7 @@ fn random_operations_give_what_the_model_gives() {
         Ok(seed) => seed.parse().unwrap(),
         Err(_) => Chance::from_os().unwrap().next_u64(),
     };
-    let cases = std::env::var("HYDRANT_CASES").map_or(16, |cases| cases.parse().unwrap());
+    let cases = std::env::var("HYDRANT_CASES").map_or(40, |cases| cases.parse().unwrap());
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config {
@@ -101,7 +101,7 @@ struct Pair {
 }
 
 async fn run(ops: Vec<Op>) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let frozen = Arc::default();
     let mut pair = Pair {
         model: Engine::mem(),
@@ -203,7 +203,7 @@ impl Pair {
     }
 
     async fn crash(&mut self) {
-        let copy = tempfile::tempdir().unwrap();
+        let copy = scratch();
         {
             let _frozen = self.frozen.write().unwrap();
             copy_dir(self.dir.path(), copy.path()).unwrap();

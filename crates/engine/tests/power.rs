@@ -18,7 +18,7 @@ use hydrant_engine::{
     local::disk::{Disk, Op},
 };
 
-use crate::local::{close, config, frame, read};
+use crate::local::{close, config, frame, read, scratch};
 
 const SECTOR: usize = 512;
 const LANES: u64 = 4;
@@ -334,7 +334,7 @@ async fn no_power_cut_takes_what_was_acknowledged() {
               HYDRANT_CASES={cuts} cargo test -p hydrant-engine --test main power"
     );
     let chance = Chance::seeded(seed);
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let system = EngineParts::system().unwrap();
     let (engine, _) = Engine::open_with(config(dir.path()), system.clone())
         .await
@@ -362,7 +362,7 @@ async fn no_power_cut_takes_what_was_acknowledged() {
                 disk.apply(change);
             }
         }
-        let first = tempfile::tempdir().unwrap();
+        let first = scratch();
         disk.cut(first.path(), &chance, likely);
         // Power may go again while the log is being recovered.
         let again = Simulated::of(first.path());
@@ -377,7 +377,7 @@ async fn no_power_cut_takes_what_was_acknowledged() {
                 disk.apply(change);
             }
         }
-        let second = tempfile::tempdir().unwrap();
+        let second = scratch();
         disk.cut(second.path(), &chance, likely);
         owed.collect(second.path(), system.clone(), 20_000).await;
     }

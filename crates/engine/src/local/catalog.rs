@@ -455,7 +455,9 @@ fn commit_all(store: &Store, commands: &Receiver<Command>, mut last_version: u64
 fn commit(store: &Store, group: Vec<Request>, last_version: &mut u64) {
     let answers = has_space(store).and_then(|()| {
         store.with(|database| {
-            let write = database.begin_write()?;
+            let mut write = database.begin_write()?;
+            // Opening after a crash must not take longer the more the catalog holds.
+            write.set_quick_repair(true);
             let mut answers = Vec::with_capacity(group.len());
             {
                 let mut values = write.open_table(VALUES)?;

@@ -46,8 +46,8 @@ pub(crate) fn keep(shared: &Shared, wake: &Receiver<()>, _lock: Arc<DirLock>) {
         {
             match compact(shared, &run) {
                 Ok(()) => {}
-                // A segment went away while it was read: there is less to do.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // A segment was forgotten while it was read: there is less to do.
+                Err(_) if !run.iter().all(|it| shared.state().holds(it.id)) => {}
                 Err(error) => {
                     tracing::warn!("compaction gave up for now: {error}");
                     break;
@@ -257,10 +257,8 @@ impl Copy<'_> {
             self.shared.note_damage(segment, entry.offset, &what);
         }
         let offset = self.offset().unwrap_or(u32::MAX);
-        self.shared
-            .state()
-            .known_damage
-            .insert((self.header.id, offset));
+        // It was counted where it was found.
+        self.shared.state().move_damage(self.header.id, offset);
         self.lanes.entry(lane).or_default().push(Entry {
             offset,
             body_len: 0,

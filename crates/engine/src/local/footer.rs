@@ -28,11 +28,11 @@ const ROW: usize = 64;
 /// The bytes of the trailer.
 pub(crate) const TRAILER: u32 = 96;
 /// The most entries in one block, the unit of reading.
-pub(crate) const BLOCK_ENTRIES: usize = if cfg!(test) { 4 } else { 1024 };
+pub(crate) const BLOCK_ENTRIES: usize = if cfg!(test) { 4 } else { 512 };
 /// The most bytes that one entry takes, its share of the block's head included.
 const ENTRY_BOUND: u64 = if cfg!(test) { 48 } else { 32 };
 /// How much of a section is read at once.
-const READ_AHEAD: usize = 64 << 10;
+const READ_AHEAD: usize = 8 << 10;
 
 /// At or above the size of a footer with so many entries and lanes.
 pub(crate) fn bound(entries: u64, lanes: u64) -> u64 {

@@ -68,6 +68,15 @@ pub(crate) struct SegmentHeader {
     pub(crate) end: u64,
 }
 
+/// Why a segment's header cannot be had.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum HeaderError {
+    /// It is not what was written.
+    Damaged(&'static str),
+    /// It is sound, but of a format that this program does not know.
+    Unknown(String),
+}
+
 impl SegmentHeader {
     /// The first [`DATA_START`] bytes of the file.
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -86,19 +95,25 @@ impl SegmentHeader {
     }
 
     /// The header in the first [`DATA_START`] bytes of a file, or why there is none.
-    pub(crate) fn decode(block: &[u8]) -> Result<Self, String> {
+    pub(crate) fn decode(block: &[u8]) -> Result<Self, HeaderError> {
         let first = Self::decode_one(block.get(..SEGMENT_HEADER));
         let second = || Self::decode_one(block.get(SECOND_HEADER..SECOND_HEADER + SEGMENT_HEADER));
-        first.or_else(|why| second().map_err(|_| why))
+        match first {
+            Err(HeaderError::Damaged(why)) => second().map_err(|second| match second {
+                HeaderError::Damaged(_) => HeaderError::Damaged(why),
+                unknown => unknown,
+            }),
+            other => other,
+        }
     }
 
-    fn decode_one(bytes: Option<&[u8]>) -> Result<Self, String> {
-        let bytes = bytes.ok_or("too short for a segment header")?;
+    fn decode_one(bytes: Option<&[u8]>) -> Result<Self, HeaderError> {
+        let bytes = bytes.ok_or(HeaderError::Damaged("it is too short for a segment"))?;
         if bytes[..8] != SEGMENT_MAGIC {
-            return Err("no segment header".to_owned());
+            return Err(HeaderError::Damaged("it does not begin as a segment does"));
         }
         if crc32fast::hash(&bytes[..48]) != u32_at(bytes, 48) {
-            return Err("the segment header fails its checksum".to_owned());
+            return Err(HeaderError::Damaged("its header fails its checksum"));
         }
         let version = u32_at(bytes, 8);
         let kind = Kind::from_code(u32_at(bytes, 12));
@@ -110,10 +125,11 @@ impl SegmentHeader {
                 base: u64_at(bytes, 32),
                 end: u64_at(bytes, 40),
             }),
-            _ => Err(format!(
-                "segment format {version}, kind {}: this program knows version {VERSION} alone",
+            _ => Err(HeaderError::Unknown(format!(
+                "it is a segment of version {version}, kind {}, and this program knows version {VERSION} \
+                 alone; use the program that wrote it, or a newer one",
                 u32_at(bytes, 12)
-            )),
+            ))),
         }
     }
 }

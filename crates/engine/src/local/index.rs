@@ -575,6 +575,13 @@ impl State {
         }
     }
 
+    /// Damage that is known lies here now, too.
+    pub(crate) fn move_damage(&mut self, segment: u64, offset: u32) {
+        if self.known_damage.len() < super::MAX_KNOWN_DAMAGE {
+            self.known_damage.insert((segment, offset));
+        }
+    }
+
     /// Counts damage, once for each place. `true` when it was not known before.
     pub(crate) fn note_damage(&mut self, segment: u64, offset: u32) -> bool {
         let new = self.known_damage.len() < super::MAX_KNOWN_DAMAGE

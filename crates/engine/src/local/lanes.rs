@@ -89,14 +89,20 @@ impl LanesFile {
 
     /// Notes a trim, soon durable.
     pub(crate) fn trim(&mut self, lane: LaneId, keep_from: u64) -> io::Result<()> {
-        self.memory.trimmed.insert(lane, keep_from);
+        // Two trims at once may come in either order.
+        let before = self.memory.trimmed.entry(lane).or_default();
+        *before = keep_from.max(*before);
         self.append(TRIMMED, lane, keep_from)
     }
 
     /// Notes a removal, durable on return.
     pub(crate) fn remove(&mut self, lane: LaneId) -> io::Result<()> {
         self.append(REMOVED, lane, 0)?;
-        self.file.sync()?;
+        if let Err(error) = self.file.sync() {
+            // What this file holds is no longer known: the next record goes into a new one.
+            self.len = 0;
+            return Err(error);
+        }
         self.memory.trimmed.remove(&lane);
         self.memory.removed.insert(lane);
         Ok(())

@@ -33,6 +33,9 @@ use crate::{
 /// A queued frame takes at least this much of the queue, so that the number of frames is bounded too.
 const QUEUE_LEAST: usize = 1 << 10;
 
+/// The most records in one frame: 4 MiB of record ends. A request has 500.
+const MAX_RECORDS: usize = 1 << 20;
+
 /// A [`Log`] in segment files.
 pub(crate) struct LocalLog {
     shared: Arc<Shared>,
@@ -168,7 +171,7 @@ impl Log for LocalLog {
             limit: FRAME_LIMIT as u64,
         };
         let body_len = match body_len(&frame) {
-            Some(len) if frame.bytes() <= FRAME_LIMIT && frame.records() <= FRAME_LIMIT => len,
+            Some(len) if frame.bytes() <= FRAME_LIMIT && frame.records() <= MAX_RECORDS => len,
             _ => return Err(too_large),
         };
         if self.closing.load(Ordering::Acquire) {

@@ -48,8 +48,6 @@ pub(crate) struct Cursor {
     /// Entries at or above `next`, in order, all in `source`.
     pending: VecDeque<Entry>,
     source: Source,
-    /// The file of the source, once something was read from it.
-    file: Option<(u64, DiskFile)>,
     section: Option<(u64, FooterReader)>,
 }
 
@@ -84,7 +82,6 @@ impl Cursor {
             keep_from,
             pending: VecDeque::new(),
             source: Source::default(),
-            file: None,
             section: None,
         })
     }
@@ -104,7 +101,11 @@ impl Cursor {
                 Filled::Ready
             }
             Located::Sealed { segment, row } => Filled::OnDisk(segment, row),
-            Located::Nothing { ended } => Filled::Nothing { ended },
+            Located::Nothing { ended } => {
+                // It may rest for long.
+                (self.pending, self.section) = (VecDeque::new(), None);
+                Filled::Nothing { ended }
+            }
         }
     }
 
@@ -151,10 +152,10 @@ impl Cursor {
             Some((id, reader)) if id == segment.id => reader,
             _ => FooterReader::new(segment.nonce, row),
         };
-        let Some(file) = open(&self.shared, &mut self.file, segment.id)? else {
+        let Some(file) = open(&self.shared, segment.id)? else {
             return Ok(None);
         };
-        match reader.next(file, from) {
+        match reader.next(&file, from) {
             Ok(Block::Entries(entries)) => {
                 self.section = Some((segment.id, reader));
                 return Ok(Some(entries));
@@ -166,7 +167,7 @@ impl Cursor {
         }
         let what = "the index of a lane; its frames are looked for one by one";
         self.shared.note_damage(segment.id, row.section, what);
-        let entries = scan_lane(file, segment, lane)?;
+        let entries = scan_lane(&file, segment, lane)?;
         let entries: Vec<_> = entries
             .into_iter()
             .filter(|it| it.position >= from)
@@ -214,15 +215,14 @@ impl Cursor {
     fn read_entries(&mut self, entries: &[Entry]) -> Vec<Result<(Position, Frame), LogError>> {
         let mut frames = Vec::with_capacity(entries.len());
         let Source { id, nonce } = self.source;
+        let file = match open(&self.shared, id) {
+            Ok(file) => file,
+            Err(error) => return vec![Err(self.failed(id, &error))],
+        };
         for run in runs(entries) {
-            let bytes = match open(&self.shared, &mut self.file, id) {
-                Ok(Some(file)) => read_run(file, run),
-                Ok(None) => Err(io::ErrorKind::NotFound.into()),
-                Err(error) => {
-                    frames.push(Err(self.failed(id, &error)));
-                    self.go_back(run[0].position);
-                    return frames;
-                }
+            let bytes = match &file {
+                Some(file) => read_run(file, run),
+                None => Err(io::ErrorKind::NotFound.into()),
             };
             for entry in run {
                 let at = (entry.offset - run[0].offset) as usize;
@@ -230,7 +230,7 @@ impl Cursor {
                     _ if entry.lost => Err("lost"),
                     Ok(bytes) => decode(bytes, at, entry, nonce, self.lane),
                     // One bad sector must not take its neighbours along.
-                    Err(_) => self.read_alone(entry),
+                    Err(_) => read_alone(file.as_ref(), entry, nonce, self.lane),
                 };
                 match frame {
                     Ok(frame) => frames.push(Ok((Position(entry.position), frame))),
@@ -246,16 +246,6 @@ impl Cursor {
             }
         }
         frames
-    }
-
-    fn read_alone(&mut self, entry: &Entry) -> Result<Frame, &'static str> {
-        let Source { id, nonce } = self.source;
-        let unreadable = "the disk cannot read it";
-        let Ok(Some(file)) = open(&self.shared, &mut self.file, id) else {
-            return Err("its file is missing");
-        };
-        let bytes = read_run(file, std::slice::from_ref(entry)).map_err(|_| unreadable)?;
-        decode(&bytes, 0, entry, nonce, self.lane)
     }
 
     fn go_back(&mut self, position: u64) {
@@ -285,20 +275,27 @@ impl Cursor {
     }
 }
 
-/// The segment's file, kept open in `slot`; `None` when there is none.
-fn open<'a>(
-    shared: &Shared,
-    slot: &'a mut Option<(u64, DiskFile)>,
-    id: u64,
-) -> io::Result<Option<&'a DiskFile>> {
-    if slot.as_ref().is_none_or(|(open, _)| *open != id) {
-        *slot = match shared.disk.open_read(segment::path(&shared.dir, id)) {
-            Ok(file) => Some((id, file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
+/// The segment's file; `None` when there is none. It is not kept open from piece to piece: a thousand
+/// followers that rest would hold a thousand of them.
+fn open(shared: &Shared, id: u64) -> io::Result<Option<DiskFile>> {
+    match shared.disk.open_read(segment::path(&shared.dir, id)) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
-    Ok(slot.as_ref().map(|(_, file)| file))
+}
+
+/// One frame, whose neighbours could not be read.
+fn read_alone(
+    file: Option<&DiskFile>,
+    entry: &Entry,
+    nonce: u64,
+    lane: LaneId,
+) -> Result<Frame, &'static str> {
+    let file = file.ok_or("its file is missing")?;
+    let bytes = read_run(file, std::slice::from_ref(entry));
+    let bytes = bytes.map_err(|_| "the disk cannot read it")?;
+    decode(&bytes, 0, entry, nonce, lane)
 }
 
 /// A lane's entries in a segment whose index is damaged.

@@ -132,32 +132,37 @@ pub(crate) fn find(disk: &Disk, dir: &Path) -> Result<Found, OpenError> {
             ..RecoveryReport::default()
         },
     };
-    let mut unsealed = Vec::new();
+    let (mut unsealed, mut last_log) = (Vec::new(), None);
     for &id in &ids {
         let path = segment::path(dir, id);
         match segment::open(disk, dir, id).map_err(failed("open", &path))? {
-            Opened::Sealed(segment) => found.segments.push(segment),
+            Opened::Sealed(segment) => {
+                if segment.kind == Kind::Log {
+                    last_log = Some(id);
+                }
+                found.segments.push(segment);
+            }
             Opened::Unsealed {
                 header,
                 file,
                 data_end,
-            } => unsealed.push((header, file, data_end)),
+            } => {
+                if header.kind == Kind::Log {
+                    last_log = Some(id);
+                }
+                unsealed.push((header, file, data_end));
+            }
+            Opened::Unknown(detail) => return Err(OpenError::Format { path, detail }),
             Opened::Unreadable(why) => {
                 let len = std::fs::metadata(&path).map_err(failed("read", &path))?;
                 found.unreadable(path, len.len(), why);
             }
         }
     }
-    // Only the last one may have been left unfinished; that no other lacks a footer was seen to when
-    // the next was begun.
-    let last = unsealed
-        .iter()
-        .filter(|(header, _, data_end)| header.kind == Kind::Log && data_end.is_none())
-        .map(|(header, ..)| header.id)
-        .max()
-        .filter(|&id| Some(id) == found.last_log_id(&ids));
     for (header, file, data_end) in unsealed {
-        let torn_allowed = Some(header.id) == last;
+        // Only the last one that appends made may have been left unfinished: the one before was
+        // sealed, durably, before the next was begun.
+        let torn_allowed = Some(header.id) == last_log && data_end.is_none();
         let reseal = found.reseal(&file, header, data_end, torn_allowed);
         reseal.map_err(failed("recover", file.path()))?;
     }
@@ -171,15 +176,7 @@ pub(crate) fn find(disk: &Disk, dir: &Path) -> Result<Found, OpenError> {
 }
 
 impl Found {
-    /// The last segment that appends made, sealed or not: compaction may have made later ones.
-    fn last_log_id(&self, ids: &[u64]) -> Option<u64> {
-        ids.iter().rev().copied().find(|id| {
-            let sealed = self.segments.iter().find(|segment| segment.id == *id);
-            sealed.is_none_or(|segment| segment.kind == Kind::Log)
-        })
-    }
-
-    fn unreadable(&mut self, file: PathBuf, bytes: u64, detail: String) {
+    fn unreadable(&mut self, file: PathBuf, bytes: u64, detail: &str) {
         self.unreadable_bytes += bytes;
         self.damaged_frames += 1;
         self.report.damage.push(Damage {
@@ -266,10 +263,9 @@ impl Found {
 
     /// The state that this becomes. No segment is active yet.
     pub(crate) fn into_state(self) -> (State, LanesFile, RecoveryReport) {
-        let unreadable = &self.report.damage;
         // A file that cannot be read holds no more frames than fit it.
-        let reserve = self.unreadable_bytes / u64::from(FRAME_HEADER);
-        let next_position = self.next_position + reserve + u64::from(!unreadable.is_empty());
+        let unreadable_frames = self.unreadable_bytes.div_ceil(u64::from(FRAME_HEADER));
+        let next_position = self.next_position + unreadable_frames;
         let mut state = State::new(Active {
             id: 0,
             nonce: 0,

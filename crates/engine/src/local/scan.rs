@@ -234,6 +234,9 @@ impl Scanner<'_> {
             }
         }
         scan.torn = self.torn || !self.doubted.is_empty();
+        // Should the tail be rot after all, its positions at least are not given again.
+        let given = self.last_position.map_or(0, |last| last.saturating_add(1));
+        scan.end = scan.end.max(given);
         scan
     }
 }

@@ -23,7 +23,7 @@ use std::{
 use super::{
     disk::{Disk, DiskFile},
     footer::{TRAILER, Trailer},
-    format::{DATA_START, SegmentHeader},
+    format::{DATA_START, HeaderError, SegmentHeader},
     index::Segment,
 };
 
@@ -130,7 +130,9 @@ pub(crate) enum Opened {
         data_end: Option<u32>,
     },
     /// Neither header nor trailer can be read.
-    Unreadable(String),
+    Unreadable(&'static str),
+    /// Of a format that this program does not know.
+    Unknown(String),
 }
 
 /// Opens the segment of this number by its trailer, or else its header.
@@ -156,8 +158,9 @@ pub(crate) fn open(disk: &Disk, dir: &Path, id: u64) -> io::Result<Opened> {
             file,
             data_end,
         },
-        Ok(header) => Opened::Unreadable(format!("the header is that of segment {:x}", header.id)),
-        Err(why) => Opened::Unreadable(why),
+        Ok(_) => Opened::Unreadable("its header is that of another segment"),
+        Err(HeaderError::Damaged(why)) => Opened::Unreadable(why),
+        Err(HeaderError::Unknown(why)) => Opened::Unknown(why),
     })
 }
 

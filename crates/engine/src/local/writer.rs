@@ -273,7 +273,6 @@ impl Writer {
                     batch_start,
                     lane_back: u32::try_from(back).unwrap_or(0),
                 };
-                stage(&header, &request, &mut self.staged, &mut parts);
                 let entry = Entry {
                     position,
                     arrival: header.arrival,
@@ -284,8 +283,11 @@ impl Writer {
                 };
                 current.end += u32::try_from(header.stored()).unwrap_or(u32::MAX);
                 written.push((request.lane, entry));
-                replies.push(request);
+                replies.push((header, request));
             }
+        }
+        for (header, request) in &replies {
+            stage(header, request, &mut self.staged, &mut parts);
         }
         if written.is_empty() {
             return Ok(());
@@ -303,7 +305,7 @@ impl Writer {
             .and_then(|()| file.sync());
         if let Err(error) = durable {
             let why = format!("writing {}: {error}", file.path().display());
-            for request in replies {
+            for (_, request) in replies {
                 request.answer(Err(LogError::Failed(why.clone())));
             }
             return Err(why);
@@ -311,7 +313,7 @@ impl Writer {
         current.frames += written.len() as u64;
         current.lanes.extend(written.iter().map(|(lane, _)| *lane));
         self.publish(&written);
-        for (request, (_, entry)) in replies.into_iter().zip(written) {
+        for ((_, request), (_, entry)) in replies.into_iter().zip(written) {
             request.answer(Ok(Position(entry.position)));
         }
         Ok(())
@@ -471,6 +473,15 @@ impl Writer {
         drop(state);
         // So that it ends, too.
         self.shared.wake_keeper();
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        if !state.closed && state.failed.is_none() {
+            state.failed = Some("the writing thread stopped; restart the node".to_owned());
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use futures::StreamExt;
 use hydrant_engine::{Engine, Frame, LaneId, LogError, Position};
 
-use super::{close, frame, open, read, read_all};
+use super::{close, frame, open, read, read_all, scratch};
 
 const LANE: LaneId = LaneId(1);
 const OTHER: LaneId = LaneId(2);
@@ -52,7 +52,7 @@ async fn fill(engine: &Engine, count: u64, size: usize) -> Vec<(Position, Frame)
 
 /// A copy of what is on disk while the log is open: what a crash would leave.
 fn crash(dir: &Path) -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
+    let copy = scratch();
     crate::model::copy_dir(dir, copy.path()).unwrap();
     copy
 }
@@ -84,7 +84,7 @@ fn assert_one_lost(
 
 #[tokio::test]
 async fn a_flipped_bit_in_a_sealed_segment_costs_one_frame() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (engine, _) = open(dir.path()).await;
     let frames = fill(&engine, 40, 700).await;
     close(engine).await;
@@ -119,7 +119,7 @@ async fn a_flipped_bit_in_a_sealed_segment_costs_one_frame() {
 
 #[tokio::test]
 async fn a_flipped_bit_before_the_last_batch_of_an_unsealed_segment_is_damage() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (engine, _) = open(dir.path()).await;
     let frames = fill(&engine, 5, 700).await;
     let crashed = crash(dir.path());
@@ -166,7 +166,7 @@ async fn a_flipped_bit_before_the_last_batch_of_an_unsealed_segment_is_damage() 
 
 #[tokio::test]
 async fn any_flipped_bit_of_a_footer_costs_no_frame() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (engine, _) = open(dir.path()).await;
     let frames = fill(&engine, 30, 700).await;
     close(engine).await;
@@ -190,7 +190,7 @@ async fn any_flipped_bit_of_a_footer_costs_no_frame() {
 
 #[tokio::test]
 async fn a_destroyed_segment_leaves_the_rest_readable() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (engine, _) = open(dir.path()).await;
     let frames = fill(&engine, 60, 700).await;
     close(engine).await;

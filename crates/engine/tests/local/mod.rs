@@ -14,6 +14,18 @@ use hydrant_engine::{
 
 pub(crate) const ALL: Range<Position> = Position::START..Position(u64::MAX);
 
+/// A directory to throw away. In memory where there is enough of it: these tests open a log thousands of
+/// times, and what they look for does not depend on how long an fsync takes. The conformance suite
+/// and the tests of `reopen` and `kill` run on the disk.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let roomy = rustix::fs::statvfs(memory).is_ok_and(|it| it.f_bavail * it.f_frsize > 1 << 30);
+    match roomy.then(|| tempfile::tempdir_in(memory)) {
+        Some(Ok(dir)) => dir,
+        _ => tempfile::tempdir().unwrap(),
+    }
+}
+
 /// Small segments, so that every test rolls over.
 pub(crate) fn config(dir: &Path) -> EngineConfig {
     EngineConfig {

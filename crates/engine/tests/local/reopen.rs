@@ -1,6 +1,8 @@
 //! What was acknowledged, trimmed and removed is so after a restart.
 
-use hydrant_engine::{Engine, LaneId, LogError, OpenError, Position};
+use std::fs;
+
+use hydrant_engine::{Engine, EngineConfig, Expect, LaneId, LogError, OpenError, Position};
 
 use super::{close, config, frame, open, read};
 
@@ -96,4 +98,81 @@ async fn a_second_process_is_refused_by_name() {
     close(engine).await;
     let (engine, _) = open(dir.path()).await;
     close(engine).await;
+}
+
+#[tokio::test]
+async fn what_is_not_ours_or_not_whole_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path()).await;
+    let position = engine.log.append(LaneId(1), frame(1, 1)).await.unwrap();
+    close(engine).await;
+    // Of another version, not of ours, without what says what it is.
+    let format = dir.path().join("FORMAT");
+    for text in [Some("hydrant-data 2\n"), Some("something else\n"), None] {
+        match text {
+            Some(text) => fs::write(&format, text).unwrap(),
+            None => fs::remove_file(&format).unwrap(),
+        }
+        let refused = Engine::open(config(dir.path())).await;
+        assert!(
+            matches!(refused, Err(OpenError::Format { .. })),
+            "{refused:?}"
+        );
+    }
+    fs::write(&format, "hydrant-data 1\n").unwrap();
+    // A log without its catalog.
+    let catalog = dir.path().join("catalog.redb");
+    let aside = dir.path().join("aside");
+    fs::rename(&catalog, &aside).unwrap();
+    let refused = Engine::open(config(dir.path())).await;
+    assert!(
+        matches!(refused, Err(OpenError::Catalog { .. })),
+        "{refused:?}"
+    );
+    fs::rename(&aside, &catalog).unwrap();
+    let (engine, _) = open(dir.path()).await;
+    assert!(read(&*engine.log, LaneId(1)).await == [(position, frame(1, 1))]);
+    close(engine).await;
+    // Settings that make no sense.
+    let config = EngineConfig {
+        max_log_bytes: Some(1000),
+        ..config(dir.path())
+    };
+    let refused = Engine::open(config).await;
+    assert!(matches!(refused, Err(OpenError::Config(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_catalog_comes_back_and_its_versions_rise() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut last = None;
+    for round in 0..3 {
+        let (engine, _) = open(dir.path()).await;
+        let catalog = &engine.catalog;
+        let present = catalog.get("kept").await.unwrap();
+        assert_eq!(present.as_ref().map(|it| it.version), last);
+        let expect = last.map_or(Expect::Absent, Expect::Exactly);
+        let kept = catalog
+            .put("kept", format!("{round}").into(), expect)
+            .await
+            .unwrap();
+        assert!(Some(kept) > last);
+        // The highest version is remembered though its value is gone.
+        let gone = catalog
+            .put("gone", "x".into(), Expect::Absent)
+            .await
+            .unwrap();
+        catalog.delete("gone", gone).await.unwrap();
+        last = Some(kept);
+        close(engine).await;
+        let (engine, _) = open(dir.path()).await;
+        let next = engine
+            .catalog
+            .put("next", "x".into(), Expect::Absent)
+            .await
+            .unwrap();
+        assert!(next.0 > gone.0 + 1, "the deletion had a version, too");
+        engine.catalog.delete("next", next).await.unwrap();
+        close(engine).await;
+    }
 }

@@ -14,7 +14,7 @@ use hydrant_engine::{
     local::disk::{Disk, Op},
 };
 
-use super::{close, config, frame, open, read};
+use super::{close, config, frame, open, read, scratch};
 
 const PINNED: LaneId = LaneId(1);
 const BUSY: LaneId = LaneId(2);
@@ -39,7 +39,7 @@ async fn shrinks_to(engine: &Engine, bytes: u64) {
 
 #[tokio::test]
 async fn leftovers_of_one_lane_hold_no_disk_of_others() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (engine, _) = open(dir.path()).await;
     let mut pinned = Vec::new();
     for number in 0..400 {
@@ -71,7 +71,7 @@ async fn leftovers_of_one_lane_hold_no_disk_of_others() {
 
 #[tokio::test]
 async fn a_removed_lane_gives_its_disk_back() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (engine, _) = open(dir.path()).await;
     let mut kept = Vec::new();
     for number in 0..300 {
@@ -93,7 +93,7 @@ async fn a_removed_lane_gives_its_disk_back() {
 
 #[tokio::test]
 async fn a_full_log_refuses_and_recovers_without_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let config = EngineConfig {
         max_log_bytes: Some(256 << 10),
         ..config(dir.path())
@@ -129,7 +129,7 @@ async fn a_full_log_refuses_and_recovers_without_a_restart() {
 
 #[tokio::test]
 async fn a_full_disk_refuses_at_the_segment_and_opens_all_the_same() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let full = Arc::new(AtomicBool::new(false));
     let is_full = full.clone();
     let hook = move |op: &Op<'_>| match op {
@@ -180,7 +180,7 @@ async fn a_full_disk_refuses_at_the_segment_and_opens_all_the_same() {
 #[tokio::test]
 async fn a_failed_write_or_fsync_is_final_until_the_restart() {
     for fails_at_sync in [false, true] {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         let failing = Arc::new(AtomicBool::new(false));
         let is_failing = failing.clone();
         let hook = move |op: &Op<'_>| {

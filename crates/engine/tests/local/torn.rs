@@ -4,11 +4,11 @@ use std::fs;
 
 use hydrant_engine::LaneId;
 
-use super::{close, damage::segments, frame, open, read};
+use super::{close, damage::segments, frame, open, read, scratch};
 
 #[tokio::test]
 async fn a_tail_cut_at_any_byte_costs_the_frames_it_cuts() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (engine, _) = open(dir.path()).await;
     let mut frames = Vec::new();
     let mut ends = Vec::new();
@@ -24,7 +24,7 @@ async fn a_tail_cut_at_any_byte_costs_the_frames_it_cuts() {
     // As if the file had been cut, and as if the rest had never been written.
     for zeroed in [false, true] {
         for cut in 4096..=ends[3] {
-            let copy = tempfile::tempdir().unwrap();
+            let copy = scratch();
             crate::model::copy_dir(dir.path(), copy.path()).unwrap();
             let mut torn = bytes[..cut].to_vec();
             if zeroed {
