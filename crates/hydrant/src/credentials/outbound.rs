@@ -343,3 +343,120 @@ impl CredentialProvider for Source {
             })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::SeqCst};
+
+    use axum::{Router, http::StatusCode, routing::any};
+    use hydrant_engine::ManualClock;
+
+    use super::*;
+
+    /// An STS that answers as the test says and counts.
+    #[derive(Default)]
+    struct Sts {
+        calls: AtomicUsize,
+        status: AtomicU16,
+    }
+
+    impl Sts {
+        fn answer(&self, expires: jiff::Timestamp) -> (StatusCode, String) {
+            let call = self.calls.fetch_add(1, SeqCst) + 1;
+            match self.status.load(SeqCst) {
+                0 => (
+                    StatusCode::OK,
+                    format!(
+                        "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult>\
+                         <Credentials><AccessKeyId>AK{call}</AccessKeyId><SecretAccessKey>hush</SecretAccessKey>\
+                         <SessionToken>T</SessionToken><Expiration>{expires}</Expiration></Credentials>\
+                         </AssumeRoleResult></AssumeRoleResponse>"
+                    ),
+                ),
+                status => (
+                    StatusCode::from_u16(status).unwrap(),
+                    "<ErrorResponse><Error><Code>AccessDenied</Code><Message>not you</Message></Error></ErrorResponse>"
+                        .to_owned(),
+                ),
+            }
+        }
+    }
+
+    /// The server, and the source that asks it; credentials hold for an hour from `clock`.
+    async fn source(sts: &Arc<Sts>, clock: &ManualClock) -> Arc<Source> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let (sts, now) = (sts.clone(), clock.clone());
+        let handler = move || {
+            let hour = now.now().plus(Duration::from_secs(3600)).as_millis();
+            let expires = jiff::Timestamp::from_millisecond(hour as i64).unwrap();
+            let answer = sts.answer(expires);
+            async move { answer }
+        };
+        let router = Router::new().fallback(any(handler));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let base = Base::Static(StaticKey {
+            id: "AK".to_owned(),
+            secret: Secret::new("very secret"),
+            token: None,
+        });
+        let role = Role {
+            arn: "arn:aws:iam::000000000000:role/r".to_owned(),
+            endpoint,
+            region: "us-east-1".to_owned(),
+        };
+        let outbound = Outbound::new(Arc::new(clock.clone()));
+        let source = outbound.source(&base, Some(&role));
+        assert!(Arc::ptr_eq(&source, &outbound.source(&base, Some(&role))));
+        source
+    }
+
+    #[tokio::test]
+    async fn an_assumed_role_is_cached_renewed_and_survives_an_outage() {
+        let (sts, clock) = (
+            Arc::new(Sts::default()),
+            ManualClock::new(Timestamp(1_444_223_142_000)),
+        );
+        let source = source(&sts, &clock).await;
+        let id = async || {
+            source
+                .credential()
+                .await
+                .map(|credential| credential.key_id.clone())
+        };
+        assert_eq!(id().await.as_deref(), Ok("AK1"));
+        assert_eq!(
+            source.credential().await.unwrap().token.as_deref(),
+            Some("T")
+        );
+        assert_eq!(sts.calls.load(SeqCst), 1, "and not again");
+
+        clock.advance(Duration::from_secs(56 * 60));
+        assert_eq!(id().await.as_deref(), Ok("AK2"), "renewed before the end");
+        sts.status.store(503, SeqCst);
+        clock.advance(Duration::from_secs(56 * 60));
+        assert_eq!(id().await.as_deref(), Ok("AK2"), "the old ones still hold");
+        clock.advance(Duration::from_secs(5 * 60));
+        let gone = id().await;
+        assert!(
+            matches!(gone, Err(CredentialsError::Unavailable(_))),
+            "{gone:?}"
+        );
+        assert!(!format!("{source:?} {gone:?}").contains("very secret"));
+    }
+
+    #[tokio::test]
+    async fn a_refused_role_says_so() {
+        let (sts, clock) = (
+            Arc::new(Sts::default()),
+            ManualClock::new(Timestamp(1_444_223_142_000)),
+        );
+        sts.status.store(403, SeqCst);
+        let refused = source(&sts, &clock).await.credential().await.unwrap_err();
+        let CredentialsError::RoleRefused { role, detail } = &refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(role, "arn:aws:iam::000000000000:role/r");
+        assert_eq!(detail, "HTTP 403: AccessDenied: not you");
+    }
+}
