@@ -2,10 +2,10 @@
 //!
 //! This crate knows nothing of AWS, HTTP or S3. It keeps two things:
 //!
-//! * a [`Log`](log::Log) of [`Frame`](frame::Frame)s, each an accepted request's records, in lanes;
-//! * a [`Catalog`](catalog::Catalog) of small versioned values, changed by compare-and-set.
+//! * a [`Log`] of [`Frame`]s, each an accepted request's records, in lanes;
+//! * a [`Catalog`] of small versioned values, changed by compare-and-set.
 //!
-//! Together they are an [`Engine`](engine::Engine). The one promise everything above rests on:
+//! Together they are an [`Engine`]. The one promise everything above rests on:
 //! **when `append` or `put` resolves, the data is on disk, and it stays readable until it is
 //! trimmed, removed or deleted.**
 //!

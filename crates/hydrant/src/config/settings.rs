@@ -31,7 +31,7 @@ pub struct Settings {
     /// Address of the Firehose API [default: 127.0.0.1:4573]
     ///
     /// Port 0 takes a free one, which the first line on stdout names. Any address but loopback needs
-    /// [[keys]] in the config file.
+    /// `[[keys]]` in the config file.
     #[arg(long, env = "HYDRANT_LISTEN", value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
 
@@ -88,7 +88,7 @@ pub struct Settings {
     /// Every bucket is one of this S3-compatible store instead of a directory
     ///
     /// Path style, the stream's region, credentials from the usual AWS variables and profiles. `aws` is
-    /// Amazon's own S3. Buckets that a [[buckets]] rule of the config file names are as the rule says.
+    /// Amazon's own S3. Buckets that a `[[buckets]]` rule of the config file names are as the rule says.
     #[arg(long, env = "HYDRANT_S3_ENDPOINT", value_name = "URL")]
     pub s3_endpoint: Option<String>,
 
