@@ -36,6 +36,8 @@ struct Info {
     region: String,
     access_key: String,
     secret_key: String,
+    assumer_access_key: String,
+    assumer_secret_key: String,
     role_arn: String,
     forbidden_role_arn: String,
     kms_key_arn: String,
@@ -289,9 +291,21 @@ async fn what_the_store_refuses_is_told_in_the_words_of_the_contract() {
 async fn a_role_is_assumed_and_one_that_cannot_be_is_told_at_creation() {
     let Some(info) = info() else { return };
     let raw = Raw::bucket(info, "roles").await;
+    // One who may do nothing but assume the role.
+    let assumer = S3Rule {
+        access_key_id: Some(info.assumer_access_key.clone()),
+        secret_access_key: Some(Secret::new(&info.assumer_secret_key)),
+        ..raw.rule()
+    };
+    assert_eq!(
+        refusal(assumer.clone(), &raw.spec()).await,
+        "S3.AccessDenied"
+    );
     let rule = S3Rule {
         sts_endpoint: Some(info.sts_endpoint.clone()),
-        ..raw.rule()
+        // Or the bucket's owner could not read what another account's role has put there.
+        acl: Some("bucket-owner-full-control".to_owned()),
+        ..assumer
     };
     let buckets = buckets(rule.clone());
     buckets.vet(&raw.spec(), "us-east-1").await.unwrap();
