@@ -80,6 +80,11 @@ impl AdminArgs {
 }
 
 impl ApiArgs {
+    /// Whether the endpoint was named for Hydrant rather than assumed.
+    pub(crate) fn named(&self) -> bool {
+        self.endpoint.is_some()
+    }
+
     pub(crate) async fn connect(&self) -> anyhow::Result<Firehose> {
         let endpoint = self.endpoint.clone().or_else(|| {
             ENDPOINT_VARIABLES

@@ -22,7 +22,9 @@ const ERROR_CHARS: usize = 60;
 
 /// Shows every delivery stream: status, backlog, last delivery, last error
 ///
-/// RECORDS and BYTES are acknowledged and not yet delivered; OLDEST is how long the oldest of them waits. Asks the node's admin port; where that does not answer, the API, which knows names and status only.
+/// RECORDS and BYTES are acknowledged and not yet delivered; OLDEST is how long the oldest of them waits. Asks the
+/// node's admin port; the API, which knows names and status only, where that does not answer or --endpoint is named
+/// alone.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Prints JSON
@@ -37,21 +39,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let streams = match args.admin.connect()?.streams().await {
-        Ok(streams) => streams,
-        Err(error @ AdminError::Unreachable { .. }) if !args.admin.named() => {
-            let firehose = args.api.connect().await?;
-            match described(&firehose).await {
-                Ok(streams) => streams,
-                Err(CallError::Unreachable { .. }) => anyhow::bail!(
-                    "{error}, nor an API at {}: start a node with `hydrant serve`, or name one with --admin",
-                    firehose.endpoint()
-                ),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let streams = find(&args).await?;
     if args.json {
         output::line(serde_json::to_string_pretty(&Streams { streams })?)?;
     } else if streams.is_empty() {
@@ -60,6 +48,25 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         output::line(table(&streams))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// From the admin port, unless only an API is named or answers.
+async fn find(args: &Args) -> anyhow::Result<Vec<StreamStatus>> {
+    if args.api.named() && !args.admin.named() {
+        return Ok(described(&args.api.connect().await?).await?);
+    }
+    let error = match args.admin.connect()?.streams().await {
+        Err(error @ AdminError::Unreachable { .. }) if !args.admin.named() => error,
+        answered => return Ok(answered?),
+    };
+    let firehose = args.api.connect().await?;
+    match described(&firehose).await {
+        Err(CallError::Unreachable { .. }) => anyhow::bail!(
+            "{error}, nor an API at {}: start a node with `hydrant serve`, or name one with --admin",
+            firehose.endpoint()
+        ),
+        described => Ok(described?),
+    }
 }
 
 /// What the API tells.

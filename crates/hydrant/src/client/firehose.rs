@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, header, header::InvalidHeaderValue};
 use hydrant_engine::Clock;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use url::Url;
+use url::{Host, Url};
 
 use super::{root_cause, sender::Put};
 use crate::sigv4::{
@@ -187,14 +187,17 @@ impl Firehose {
         credentials: Arc<dyn CredentialSource>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, CallError> {
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
-            .build()
-            .map_err(|error| CallError::Unreachable {
-                endpoint: endpoint.to_string(),
-                detail: root_cause(&error),
-            })?;
+            .timeout(CALL_TIMEOUT);
+        if is_loopback(&endpoint) {
+            // No proxy leads to this machine's own loopback.
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|error| CallError::Unreachable {
+            endpoint: endpoint.to_string(),
+            detail: root_cause(&error),
+        })?;
         Ok(Firehose {
             http,
             endpoint,
@@ -401,6 +404,15 @@ fn put_body(stream: &str, records: &[Bytes]) -> Bytes {
     }
     body.push_str("]}");
     body.into()
+}
+
+fn is_loopback(endpoint: &Url) -> bool {
+    match endpoint.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
 }
 
 /// What an answer that is not 200 means.

@@ -236,6 +236,10 @@ mod tests {
         assert!(text.contains("`lisen`"), "{text}");
         let error = Settings::from_toml("bytes_per_second = 'fast'", "h.toml").unwrap_err();
         assert!(error.to_string().contains("fast"), "{error}");
+        let error = Settings::from_toml("listen = 'example.com:80'", "h.toml").unwrap_err();
+        assert!(error.to_string().contains("not IP:PORT"), "{error}");
+        let local = file("listen = 'localhost:81'").listen;
+        assert_eq!(local, Some(([127, 0, 0, 1], 81).into()));
     }
 
     #[test]

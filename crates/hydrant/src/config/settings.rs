@@ -8,7 +8,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::ValueHint;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use super::{
     ConfigError,
@@ -32,13 +32,15 @@ pub struct Settings {
     ///
     /// Port 0 takes a free one, which the first line on stdout names. Any address but loopback needs
     /// `[[keys]]` in the config file.
-    #[arg(long, env = "HYDRANT_LISTEN", value_name = "ADDR")]
+    #[arg(long, env = "HYDRANT_LISTEN", value_name = "ADDR", value_parser = address)]
+    #[serde(deserialize_with = "some_address")]
     pub listen: Option<SocketAddr>,
 
     /// Address of the admin port [default: loopback, the API's port + 1]
     ///
     /// It serves health, metrics, and what `streams`, `flush` and `trace` ask.
-    #[arg(long, env = "HYDRANT_ADMIN_LISTEN", value_name = "ADDR")]
+    #[arg(long, env = "HYDRANT_ADMIN_LISTEN", value_name = "ADDR", value_parser = address)]
+    #[serde(deserialize_with = "some_address")]
     pub admin_listen: Option<SocketAddr>,
 
     /// Lets the admin port listen on an address that is not loopback [default: false]
@@ -188,6 +190,24 @@ impl Settings {
             log_format,
         )
     }
+}
+
+/// `127.0.0.1:4573`, `[::1]:4573` or `localhost:4573`. No other names: what a name resolves to may
+/// change, and with it who can reach the node.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let numeric = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.to_owned(),
+    };
+    numeric
+        .parse()
+        .map_err(|_| format!("{text:?} is not IP:PORT, as 127.0.0.1:4573 or [::1]:4573 are"))
+}
+
+fn some_address<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    address(&String::deserialize(from)?)
+        .map(Some)
+        .map_err(de::Error::custom)
 }
 
 /// Tables come whole from one source.

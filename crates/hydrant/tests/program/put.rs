@@ -1,8 +1,8 @@
 //! `hydrant put` and the commands that look at what became of it.
 
-use std::fs;
+use std::{fs, process::Stdio};
 
-use super::running::{Running, bucket, parsed, run, text};
+use super::running::{Running, bucket, hydrant, parsed, run, text};
 
 /// Bytes of every value, newlines among them, in no order.
 fn noise(length: usize) -> Vec<u8> {
@@ -150,6 +150,40 @@ async fn streams_flush_and_trace_tell_where_records_are() {
         text(&unknown.stderr).contains("hydrant streams"),
         "{}",
         text(&unknown.stderr)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_admin_port_streams_asks_the_api() {
+    let data = tempfile::tempdir().unwrap();
+    let node = Running::serve(data.path(), &[]);
+    node.create("known").await;
+    let output = run(&["streams", "--endpoint", &node.api, "--json"], b"");
+    let stream = &parsed(text(&output.stdout))["streams"][0];
+    assert_eq!(stream["name"], "known");
+    assert_eq!(stream["account"], "000000000000");
+    assert_eq!(stream["destination"], "s3://known/");
+    assert!(
+        stream.get("backlog_records").is_none(),
+        "the API does not know"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_leaves_early_is_no_error() {
+    let data = tempfile::tempdir().unwrap();
+    let node = Running::serve(data.path(), &[]);
+    let mut child = hydrant(&["streams", "--admin", &node.admin])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{}",
+        text(&output.stderr)
     );
 }
 
