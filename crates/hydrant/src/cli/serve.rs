@@ -84,25 +84,42 @@ fn raise_open_files() {
 pub fn settings_table() -> String {
     let command = super::command();
     let serve = command.find_subcommand("serve");
-    let mut table = String::from("| flag | variable | meaning |\n|---|---|---|\n");
+    let mut table = String::from("| flag | variable | default | meaning |\n|---|---|---|---|\n");
     for arg in serve.into_iter().flat_map(clap::Command::get_arguments) {
         let (Some(flag), Some(variable)) = (arg.get_long(), arg.get_env()) else {
             continue;
         };
         let value = arg.get_value_names().map(|names| names.join(" "));
-        let help = arg
-            .get_long_help()
-            .or(arg.get_help())
-            .map(ToString::to_string)
-            .unwrap_or_default();
+        let help = arg.get_long_help().or(arg.get_help());
+        let (meaning, default) = split_default(&help.map(ToString::to_string).unwrap_or_default());
+        let row = [
+            format!("`--{flag} {}`", value.unwrap_or_default()),
+            format!("`{}`", variable.to_string_lossy()),
+            default,
+            meaning,
+        ];
         table += &format!(
-            "| `--{flag} {}` | `{}` | {} |\n",
-            value.unwrap_or_default().replace('|', "\\|"),
-            variable.to_string_lossy(),
-            help.replace('|', "\\|")
-                .replace("\n\n", " ")
-                .replace('\n', " "),
+            "| {} |\n",
+            row.map(|cell| cell.replace('|', "\\|")).join(" | ")
         );
     }
     table
+}
+
+/// A help text in one line, and the `[default: …]` that it holds.
+fn split_default(help: &str) -> (String, String) {
+    let (help, default) = match help.split_once("[default: ") {
+        None => (help.to_owned(), String::new()),
+        Some((before, rest)) => {
+            let (default, after) = rest.split_once(']').unwrap_or((rest, ""));
+            (format!("{}{after}", before.trim_end()), default.to_owned())
+        }
+    };
+    // The first paragraph is a heading without a full stop.
+    let paragraphs: Vec<String> = help
+        .split("\n\n")
+        .map(|paragraph| paragraph.replace('\n', " "))
+        .filter(|paragraph| !paragraph.trim().is_empty())
+        .collect();
+    (paragraphs.join(". "), default)
 }

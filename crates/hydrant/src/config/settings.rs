@@ -22,9 +22,9 @@ use crate::credentials::Key;
 #[derive(Clone, Debug, Default, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Directory for everything that must survive: log, catalog and, by default, buckets
+    /// Directory for everything that must survive [default: hydrant-data]
     ///
-    /// One process at a time. [default: hydrant-data]
+    /// Log, catalog and, by default, buckets. One process at a time.
     #[arg(long, env = "HYDRANT_DATA_DIR", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub data_dir: Option<PathBuf>,
 
