@@ -33,7 +33,7 @@ use crate::{
 
 /// A group is closed when it has this many bytes: large enough that the fsync hardly counts, small
 /// enough that the first in it does not wait long for the last.
-const GROUP_BYTES: u64 = 1 << 20;
+const GROUP_BYTES: u64 = 4 << 20;
 /// Payloads from this size on are written from where they lie; smaller ones are copied together first.
 const SHARE_FROM: usize = 8 << 10;
 
