@@ -590,3 +590,163 @@ impl State {
         new
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(positions: std::ops::Range<u64>) -> Vec<Entry> {
+        let entry = |position| Entry {
+            position,
+            arrival: Timestamp(position),
+            offset: 4096,
+            body_len: 104,
+            records: 1,
+            lost: false,
+        };
+        positions.map(entry).collect()
+    }
+
+    /// A sealed segment with these lanes' entries.
+    fn segment(id: u64, lanes: &BTreeMap<LaneId, Vec<Entry>>) -> Segment {
+        let rows: Box<[Row]> = lanes
+            .iter()
+            .map(|(&lane, entries)| {
+                let totals = Totals::of(entries);
+                Row {
+                    lane,
+                    first: entries[0].position,
+                    last: entries[entries.len() - 1].position,
+                    arrival: entries[0].arrival,
+                    frames: totals.frames as u32,
+                    records: totals.records as u32,
+                    bytes: totals.bytes as u32,
+                    stored: totals.stored as u32,
+                    lost: 0,
+                    section: 0,
+                    section_len: 0,
+                }
+            })
+            .collect();
+        Segment {
+            kind: Kind::Log,
+            id,
+            nonce: id,
+            base: rows.iter().map(|row| row.first).min().unwrap(),
+            end: rows.iter().map(|row| row.last).max().unwrap() + 1,
+            data_end: 10_000,
+            file_bytes: 10_000,
+            rows,
+        }
+    }
+
+    fn active(base: u64) -> Active {
+        Active {
+            id: 1000,
+            nonce: 1000,
+            base,
+            file_bytes: 0,
+            written: 0,
+            live: Totals::default(),
+        }
+    }
+
+    const A: LaneId = LaneId(1);
+    const B: LaneId = LaneId(2);
+
+    /// Trims, as the log does, where the frames of lane A are numbered without gaps.
+    fn trim(state: &mut State, keep_from: u64) {
+        let Some(keep_from) = state.trim_to(A, keep_from) else {
+            return;
+        };
+        let cut = state.straddled(A, keep_from).map(|(_, row)| {
+            let below = entries(row.first..keep_from);
+            (Totals::of(&below), Timestamp(keep_from))
+        });
+        state.trim(A, keep_from, cut);
+    }
+
+    /// What is live in segments and lanes is the same, and as expected.
+    fn check(state: &State, a: std::ops::Range<u64>, b: std::ops::Range<u64>) {
+        for (lane, expected) in [(A, a), (B, b)] {
+            let usage = state.lane_usage(lane);
+            assert_eq!(usage.frames, expected.end - expected.start, "{lane}");
+            let oldest = (usage.frames > 0).then_some(Timestamp(expected.start));
+            assert_eq!(usage.oldest, oldest, "{lane}");
+        }
+        let mut in_segments = state.active.live;
+        for slot in state.segments.values() {
+            assert!(slot.live.entries > 0, "a dead segment is not deleted");
+            in_segments += slot.live;
+        }
+        let mut in_lanes = Totals::default();
+        for lane in state.lanes.values() {
+            in_lanes += lane.live;
+        }
+        assert_eq!(in_segments, in_lanes);
+    }
+
+    /// Lane A at 1..41 in four segments of ten, the last of them active; B at 41..51 there, too.
+    fn state() -> State {
+        let mut state = State::new(active(31));
+        for (id, start) in [(1, 1), (2, 11), (3, 21)] {
+            state.insert(segment(id, &[(A, entries(start..start + 10))].into()));
+        }
+        let written = entries(31..41).into_iter().map(|entry| (A, entry));
+        let others = entries(41..51).into_iter().map(|entry| (B, entry));
+        for (lane, _) in [(A, 0), (B, 0)] {
+            state.lane(lane).unwrap();
+        }
+        state.publish(written.chain(others));
+        state
+    }
+
+    #[test]
+    fn trims_of_every_length_leave_the_rest() {
+        for first in 0..45 {
+            for second in [first + 1, first + 7, first + 15] {
+                let mut state = state();
+                trim(&mut state, first);
+                check(&state, first.clamp(1, 41)..41, 41..51);
+                trim(&mut state, second);
+                check(&state, second.clamp(1, 41)..41, 41..51);
+                let sealed = [(A, entries(31..41)), (B, entries(41..51))].into();
+                state.seal(segment(9, &sealed), active(51));
+                check(&state, second.clamp(1, 41)..41, 41..51);
+                state.remove(A);
+                check(&state, 41..41, 41..51);
+                state.remove(B);
+                check(&state, 41..41, 51..51);
+                assert!(state.segments.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_trim_while_segments_are_sealed_or_compacted_holds() {
+        for before in 0..35 {
+            for during in before..45 {
+                let mut state = state();
+                trim(&mut state, before);
+                // What compaction and sealing saw, and what they then find.
+                let seen = entries(before.clamp(11, 31)..31);
+                let inputs: Vec<u64> = state.segments.range(11..).map(|(&base, _)| base).collect();
+                let kept = before.clamp(31, 41);
+                let mut sealed: BTreeMap<_, _> = [(B, entries(41..51))].into();
+                if kept < 41 {
+                    sealed.insert(A, entries(kept..41));
+                }
+                trim(&mut state, during);
+                if !seen.is_empty() {
+                    let lanes: BTreeMap<_, _> = [(A, seen)].into();
+                    state.replace(&inputs, segment(8, &lanes), &lanes);
+                }
+                check(&state, during.clamp(1, 41)..41, 41..51);
+                state.seal(segment(9, &sealed), active(51));
+                check(&state, during.clamp(1, 41)..41, 41..51);
+                trim(&mut state, during + 3);
+                check(&state, (during + 3).clamp(1, 41)..41, 41..51);
+            }
+        }
+    }
+}

@@ -162,8 +162,8 @@ pub(crate) fn find(disk: &Disk, dir: &Path) -> Result<Found, OpenError> {
     for (header, file, data_end) in unsealed {
         // Only the last one that appends made may have been left unfinished: the one before was
         // sealed, durably, before the next was begun.
-        let torn_allowed = Some(header.id) == last_log && data_end.is_none();
-        let reseal = found.reseal(&file, header, data_end, torn_allowed);
+        let last = Some(header.id) == last_log;
+        let reseal = found.reseal(&file, header, data_end, last);
         reseal.map_err(failed("recover", file.path()))?;
     }
     found.drop_superseded(disk, dir)?;
@@ -194,9 +194,10 @@ impl Found {
         file: &DiskFile,
         header: SegmentHeader,
         data_end: Option<u32>,
-        torn_allowed: bool,
+        last: bool,
     ) -> io::Result<()> {
-        let scan = scan(file, &header, data_end, !torn_allowed)?;
+        // A trailer says that the segment was being sealed, so all its frames were durable.
+        let scan = scan(file, &header, data_end, !last || data_end.is_some())?;
         self.report.scanned_frames += scan.frames;
         for hole in &scan.holes {
             let offset = u32::try_from(hole.offset).unwrap_or(u32::MAX);
@@ -216,7 +217,7 @@ impl Found {
                 file: file.path().to_owned(),
                 offset: u64::from(scan.data_end),
             });
-        } else if !torn_allowed && scan.holes.is_empty() {
+        } else if !last && scan.holes.is_empty() {
             self.report.damage.push(Damage {
                 file: file.path().to_owned(),
                 offset: u64::from(scan.data_end),
