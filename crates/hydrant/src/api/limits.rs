@@ -37,6 +37,13 @@ pub const DEFAULT_PAGE_SIZE: usize = 10;
 /// Most tags of a stream, and of one request or answer about them (M26).
 pub const TAGS: usize = 50;
 
+/// Most processors of a stream, and most parameters of one (ours: the model has no bound, and no
+/// use for more than a handful).
+pub const PROCESSORS: u64 = 50;
+
+/// How many elements beyond a list's bound are looked at before the list is refused (ours: enough for
+/// an error to name [`VALIDATION_ERRORS`] offenders).
+pub const ELEMENTS_BEYOND: u64 = 10;
 /// Most offenders that one `ValidationException` names (measured on AWS's JSON front end).
 pub const VALIDATION_ERRORS: usize = 10;
 /// Longest value echoed in an error text, bytes (ours: an answer must not be as large as the
@@ -45,6 +52,9 @@ pub const ECHO_BYTES: usize = 16 * 1024;
 
 /// Largest HTTP body (ours, SPEC §1.4: 500 records of 4 MiB are 5.6 MiB of base64, plus JSON).
 pub const BODY_BYTES: usize = 8 * 1024 * 1024;
+/// Bodies from this size on are read by their table on a thread of their own, so that they hold up no
+/// other request (ours: some 0.1 ms on a slow machine).
+pub const TABLE_ELSEWHERE: usize = 64 * 1024;
 /// Clock skew that a signature may have, either way (measured on Firehose, SPEC §1.7).
 pub const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 

@@ -27,6 +27,13 @@ macro_rules! operations {
                     $(Operation::$name => stringify!($name),)*
                 }
             }
+
+            /// The IAM action, for instance `firehose:PutRecord`.
+            pub fn action(self) -> &'static str {
+                match self {
+                    $(Operation::$name => concat!("firehose:", stringify!($name)),)*
+                }
+            }
         }
     };
 }
@@ -52,11 +59,6 @@ impl Operation {
             .iter()
             .copied()
             .find(|operation| operation.name() == name)
-    }
-
-    /// The IAM action, for instance `firehose:PutRecord`.
-    pub fn action(self) -> String {
-        format!("firehose:{}", self.name())
     }
 }
 

@@ -4,6 +4,8 @@
 //! without regard to case, resources with, as in IAM. `*` stands for any run of characters, `?`
 //! for one.
 
+use std::sync::{Arc, LazyLock};
+
 use serde::Deserialize;
 
 /// A caller may not do this; the text is AWS's (SPEC §1.7).
@@ -46,36 +48,66 @@ pub struct Statement {
 
 impl Statement {
     fn matches(&self, action: &str, resource: &str) -> bool {
-        let action = action.to_ascii_lowercase();
-        self.action
-            .iter()
-            .any(|pattern| wildcard(&pattern.to_ascii_lowercase(), &action))
-            && self
-                .resource
-                .iter()
-                .any(|pattern| wildcard(pattern, resource))
+        let any = |patterns: &[String], text: &str, same: fn(u8, u8) -> bool| {
+            patterns.iter().any(|pattern| wildcard(pattern, text, same))
+        };
+        any(&self.action, action, |a, b| a.eq_ignore_ascii_case(&b))
+            && any(&self.resource, resource, |a, b| a == b)
+    }
+
+    fn allows_everything(&self) -> bool {
+        let everything = |patterns: &[String]| patterns.iter().any(|pattern| pattern == "*");
+        self.effect == Effect::Allow && everything(&self.action) && everything(&self.resource)
     }
 }
 
 /// The statements that hold for one caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Policy(pub Vec<Statement>);
+#[serde(from = "Vec<Statement>")]
+pub struct Policy {
+    statements: Vec<Statement>,
+    /// Known once instead of found out with each request: most keys may do everything.
+    unrestricted: bool,
+}
+
+impl From<Vec<Statement>> for Policy {
+    fn from(statements: Vec<Statement>) -> Self {
+        let denies = statements.iter().any(|s| s.effect == Effect::Deny);
+        let unrestricted = !denies && statements.iter().any(Statement::allows_everything);
+        Policy {
+            statements,
+            unrestricted,
+        }
+    }
+}
 
 impl Policy {
-    /// Permits everything.
-    pub fn allow_all() -> Self {
-        Policy(vec![Statement {
-            effect: Effect::Allow,
-            action: vec!["*".into()],
-            resource: vec!["*".into()],
-        }])
+    /// Permits everything. The same one each time.
+    pub fn allow_all() -> Arc<Policy> {
+        static ALL: LazyLock<Arc<Policy>> = LazyLock::new(|| {
+            let everything = || vec!["*".to_owned()];
+            let statement = Statement {
+                effect: Effect::Allow,
+                action: everything(),
+                resource: everything(),
+            };
+            Arc::new(Policy::from(vec![statement]))
+        });
+        ALL.clone()
+    }
+
+    /// Whether it permits whatever is asked, so that there is no need to ask.
+    pub fn is_unrestricted(&self) -> bool {
+        self.unrestricted
     }
 
     /// Whether `action` on `resource` is permitted.
     pub fn allows(&self, action: &str, resource: &str) -> bool {
+        if self.unrestricted {
+            return true;
+        }
         let mut allowed = false;
-        for statement in &self.0 {
+        for statement in &self.statements {
             if statement.matches(action, resource) {
                 match statement.effect {
                     Effect::Deny => return false,
@@ -87,20 +119,19 @@ impl Policy {
     }
 }
 
-/// Whether `text` matches `pattern` as a whole. Greedy with one point to come back to, so its time
-/// is at most the product of both lengths.
-fn wildcard(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), text.chars().collect());
+/// Whether `text` matches `pattern` as a whole. Byte by byte, as actions and ARNs are ASCII. Greedy with
+/// one point to come back to, so its time is at most the product of both lengths.
+fn wildcard(pattern: &str, text: &str, same: fn(u8, u8) -> bool) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
         match pattern.get(p) {
-            Some('*') => {
+            Some(b'*') => {
                 star = Some((p, t));
                 p += 1;
             }
-            Some(c) if *c == '?' || *c == text[t] => {
+            Some(&c) if c == b'?' || same(c, text[t]) => {
                 p += 1;
                 t += 1;
             }
@@ -114,7 +145,7 @@ fn wildcard(pattern: &str, text: &str) -> bool {
             },
         }
     }
-    pattern[p..].iter().all(|c| *c == '*')
+    pattern[p..].iter().all(|&c| c == b'*')
 }
 
 fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
@@ -149,16 +180,18 @@ mod tests {
             ("*b*b", "aabab", true),
             ("*b*b", "aaba", false),
             ("a**", "a", true),
-            ("?", "é", true),
+            ("A?", "ab", false),
         ] {
-            assert_eq!(wildcard(pattern, text), matches, "{pattern} {text}");
+            let exact = wildcard(pattern, text, |a, b| a == b);
+            assert_eq!(exact, matches, "{pattern} {text}");
         }
     }
 
     #[test]
     fn many_stars_take_no_exponential_time() {
         let pattern = "*a".repeat(500);
-        assert!(!wildcard(&pattern, &"ab".repeat(2_000)));
+        let text = "ab".repeat(2_000);
+        assert!(!wildcard(&pattern, &text, |a, b| a == b));
     }
 
     #[test]
@@ -176,5 +209,20 @@ mod tests {
         assert!(!policy.allows("firehose:PutRecord", &LOGS.replace("logs-web", "Logs-web")));
         assert!(!Policy::default().allows("firehose:PutRecord", LOGS));
         assert!(Policy::allow_all().allows("firehose:PutRecord", LOGS));
+        assert!(!policy.is_unrestricted() && Policy::allow_all().is_unrestricted());
+    }
+
+    #[test]
+    fn a_deny_beside_allow_all_holds() {
+        let policy: Policy = serde_json::from_str(
+            r#"[
+              {"effect":"Allow","action":"*","resource":"*"},
+              {"effect":"Deny","action":"firehose:DeleteDeliveryStream","resource":"*"}
+            ]"#,
+        )
+        .unwrap();
+        assert!(!policy.is_unrestricted());
+        assert!(policy.allows("firehose:PutRecord", LOGS));
+        assert!(!policy.allows("firehose:DELETEDELIVERYSTREAM", LOGS));
     }
 }

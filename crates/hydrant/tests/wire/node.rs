@@ -58,7 +58,7 @@ impl Dispatch for Toy {
             account, region, ..
         } = identity;
         let arn = format!("arn:aws:firehose:{region}:{account}:deliverystream/{name}");
-        identity.authorize(&operation.action(), &arn)?;
+        identity.authorize(operation.action(), || arn.clone())?;
         match name {
             "panic" => panic!("asked to"),
             "broken" => return Err(ApiError::internal("secret inside")),

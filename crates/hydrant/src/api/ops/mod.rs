@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
 use self::live::Live;
-use super::{ApiError, Dispatch, Operation, put, shape, shapes};
+use super::{ApiError, Dispatch, Operation, limits, put, shape, shapes};
 use crate::{
     config::Quotas,
     credentials::Identity,
@@ -105,22 +105,41 @@ impl Dispatch for Operations {
             Operation::PutRecord | Operation::PutRecordBatch => {
                 self.put(operation, identity, body).await
             }
-            Operation::CreateDeliveryStream => self.create(identity, read(operation, &body)?).await,
-            Operation::DeleteDeliveryStream => self.delete(identity, read(operation, &body)?).await,
-            Operation::DescribeDeliveryStream => self.describe(identity, read(operation, &body)?),
-            Operation::ListDeliveryStreams => self.list(identity, read(operation, &body)?),
-            Operation::UpdateDestination => self.update(identity, read(operation, &body)?).await,
-            Operation::TagDeliveryStream => self.tag(identity, read(operation, &body)?).await,
-            Operation::UntagDeliveryStream => self.untag(identity, read(operation, &body)?).await,
+            Operation::CreateDeliveryStream => {
+                self.create(identity, read(operation, body).await?).await
+            }
+            Operation::DeleteDeliveryStream => {
+                self.delete(identity, read(operation, body).await?).await
+            }
+            Operation::DescribeDeliveryStream => {
+                self.describe(identity, read(operation, body).await?)
+            }
+            Operation::ListDeliveryStreams => self.list(identity, read(operation, body).await?),
+            Operation::UpdateDestination => {
+                self.update(identity, read(operation, body).await?).await
+            }
+            Operation::TagDeliveryStream => self.tag(identity, read(operation, body).await?).await,
+            Operation::UntagDeliveryStream => {
+                self.untag(identity, read(operation, body).await?).await
+            }
             Operation::ListTagsForDeliveryStream => {
-                self.list_tags(identity, read(operation, &body)?)
+                self.list_tags(identity, read(operation, body).await?)
             }
         }
     }
 }
 
-fn read<T: DeserializeOwned>(operation: Operation, body: &[u8]) -> Result<T, ApiError> {
-    shape::read(shapes::of(operation), body)
+async fn read<T>(operation: Operation, body: Bytes) -> Result<T, ApiError>
+where
+    T: DeserializeOwned + Send + 'static,
+{
+    let large = body.len() >= limits::TABLE_ELSEWHERE;
+    let read = move || shape::read(shapes::of(operation), &body);
+    if !large {
+        return read();
+    }
+    let read = tokio::task::spawn_blocking(read).await;
+    read.map_err(ApiError::internal)?
 }
 
 /// The stream that a request names, once the caller may do `operation` to it.
@@ -130,7 +149,7 @@ pub(super) fn authorized(
     name: &str,
 ) -> Result<StreamKey, ApiError> {
     let key = StreamKey::new(&identity.account, &identity.region, name);
-    identity.authorize(&operation.action(), &key.arn())?;
+    identity.authorize(operation.action(), || key.arn())?;
     Ok(key)
 }
 

@@ -54,7 +54,7 @@ impl Operations {
     pub(super) fn list(&self, identity: &Identity, input: List) -> Result<Bytes, ApiError> {
         let began = self.parts.clock.monotonic();
         // IAM knows no resource for it but all of them.
-        identity.authorize(&Operation::ListDeliveryStreams.action(), "*")?;
+        identity.authorize(Operation::ListDeliveryStreams.action(), || "*".into())?;
         let mut streams = self
             .parts
             .registry

@@ -17,11 +17,11 @@ use crate::{
 /// # Errors
 /// `Serialization` and `Validation`, as SPEC §1.5 and §1.6 have them.
 pub(super) fn exact(put: Put, body: &[u8]) -> Result<Request, ApiError> {
-    let mut value = shape::parse(body)?;
     let table = match put {
         Put::Record => &shapes::PUT_RECORD,
         Put::Batch => &shapes::PUT_RECORD_BATCH,
     };
+    let mut value = shape::parse(table, body)?;
     shape::check(table, &mut value)?;
     let records = match put {
         Put::Record => std::slice::from_ref(&value["Record"]),

@@ -36,8 +36,6 @@ use crate::{
 /// Bodies from this size on are read on a thread of their own, so that they hold up no other request.
 /// Scanning takes 0.2 ms for each MiB (4 to 6 GB/s measured), the change of threads some 10 µs.
 const SCAN_ELSEWHERE: usize = 1 << 20;
-/// The same for the exact way, which builds a tree and is slower by an order of magnitude.
-const EXACT_ELSEWHERE: usize = 64 << 10;
 
 /// What a put asks for.
 #[derive(Debug)]
@@ -110,7 +108,7 @@ async fn read(put: Put, body: Bytes) -> Result<Request, ApiError> {
     if small && let Some(request) = scan::scan(put, &body) {
         return Ok(request);
     }
-    if body.len() < EXACT_ELSEWHERE {
+    if body.len() < limits::TABLE_ELSEWHERE {
         return exact::exact(put, &body);
     }
     let read = move || {

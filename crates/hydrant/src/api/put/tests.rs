@@ -241,12 +241,6 @@ fn what_is_unusual_goes_the_exact_way() {
 #[test]
 fn unknown_members_are_fine_but_not_fast() {
     let body = br#"{"DeliveryStreamName":"a","Record":{"Data":"QQ==","X":1},"Y":[1e999]}"#;
-    // A number beyond doubles is no JSON to the parser, wherever it stands.
-    assert_eq!(
-        exact::exact(Put::Record, body).unwrap_err(),
-        ApiError::Serialization(None)
-    );
-    let body = br#"{"DeliveryStreamName":"a","Record":{"Data":"QQ==","X":1},"Y":[1]}"#;
     assert!(scan::scan(Put::Record, body).is_none());
     let (stream, records) = outcome(exact::exact(Put::Record, body).unwrap());
     assert_eq!(

@@ -95,7 +95,14 @@ impl Offences {
             Type::List { element, min, max } => {
                 let elements = value.as_array().map_or(&[][..], Vec::as_slice);
                 let length = elements.len() as u64;
-                self.bounds("length", length, *min, *max, || shown(kind, value), path);
+                self.bounds(
+                    "length",
+                    length,
+                    *min,
+                    Some(*max),
+                    || shown(kind, value),
+                    path,
+                );
                 for (index, inner) in elements.iter().enumerate() {
                     if self.full() {
                         return;
@@ -106,14 +113,6 @@ impl Offences {
                     } else {
                         self.value(element, inner, &path);
                     }
-                }
-            }
-            Type::Map(inner) => {
-                for (key, entry) in value.as_object().into_iter().flatten() {
-                    if self.full() {
-                        return;
-                    }
-                    self.value(inner, entry, &format!("{path}.{}.member", types::echo(key)));
                 }
             }
             Type::Structure(shape) => self.structure(shape, value, path),

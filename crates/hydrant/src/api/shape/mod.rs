@@ -10,12 +10,15 @@
 //! request is in order, and must come here with everything else, so that errors are exact.
 
 mod constraints;
+mod parse;
 pub mod patterns;
 mod types;
 
 use serde_json::Value;
 
-pub use self::{constraints::check_constraints, patterns::Pattern, types::check_types};
+pub use self::{
+    constraints::check_constraints, parse::parse, patterns::Pattern, types::check_types,
+};
 use super::ApiError;
 
 /// A structure: named members, in the order of the model.
@@ -74,11 +77,9 @@ pub enum Type {
         element: &'static Type,
         /// Fewest elements.
         min: Option<u64>,
-        /// Most elements.
-        max: Option<u64>,
+        /// Most elements. Every list has a bound, so that every request has.
+        max: u64,
     },
-    /// Text keys to values, both unconstrained by themselves.
-    Map(&'static Type),
     /// A structure.
     Structure(&'static Structure),
     /// A structure that this node refuses as a whole: it must be an object, nothing in it is
@@ -156,18 +157,6 @@ impl Type {
     }
 }
 
-/// Parses a request body. Anything but an object or an array is refused without text, like a body
-/// that is no JSON (SPEC §1.5, step 5).
-///
-/// # Errors
-/// `Serialization(None)`.
-pub fn parse(body: &[u8]) -> Result<Value, ApiError> {
-    match serde_json::from_slice(body) {
-        Ok(value @ (Value::Object(_) | Value::Array(_))) => Ok(value),
-        _ => Err(ApiError::Serialization(None)),
-    }
-}
-
 /// Makes `value` fit `shape`, in place, and checks its constraints.
 ///
 /// # Errors
@@ -183,8 +172,11 @@ pub fn check(shape: &Structure, value: &mut Value) -> Result<(), ApiError> {
 /// # Errors
 /// Those of [`parse`] and [`check`]. `InternalFailure` when `T` asks for more than `shape` ensures,
 /// which is a fault of the table.
-pub fn read<T: serde::de::DeserializeOwned>(shape: &Structure, body: &[u8]) -> Result<T, ApiError> {
-    let mut value = parse(body)?;
+pub fn read<T: serde::de::DeserializeOwned>(
+    shape: &'static Structure,
+    body: &[u8],
+) -> Result<T, ApiError> {
+    let mut value = parse(shape, body)?;
     check(shape, &mut value)?;
     serde_json::from_value(value).map_err(|error| {
         ApiError::internal(format!("{} does not fit its table: {error}", shape.name))

@@ -70,11 +70,6 @@ fn fit(kind: &Type, value: &mut Value) -> Result<(), String> {
                 .filter(|element| !element.is_null())
                 .try_for_each(|inner| fit(element, inner))
         }
-        Type::Map(inner) => {
-            let entries = object(value, "Expected map or null")?;
-            entries.retain(|_, entry| !entry.is_null());
-            entries.values_mut().try_for_each(|entry| fit(inner, entry))
-        }
         Type::Structure(shape) => structure(shape, value),
         Type::Refused => object(value, "Expected null").map(Map::clear),
     }

@@ -74,7 +74,7 @@ static PROCESSORS: Type = Type::List {
         ],
     }),
     min: None,
-    max: None,
+    max: limits::PROCESSORS,
 };
 static PROCESSOR_TYPE: Type = Type::Enum(&[
     "RecordDeAggregation",
@@ -93,7 +93,7 @@ static PROCESSOR_PARAMETERS: Type = Type::List {
         ],
     }),
     min: None,
-    max: None,
+    max: limits::PROCESSORS,
 };
 static PROCESSOR_PARAMETER_NAME: Type = Type::Enum(&[
     "LambdaArn",
@@ -131,12 +131,12 @@ static TAGS: Type = Type::List {
         members: &[req("Key", &TAG_KEY), m("Value", &TAG_VALUE)],
     }),
     min: Some(1),
-    max: Some(limits::TAGS as u64),
+    max: limits::TAGS as u64,
 };
 static TAG_KEYS: Type = Type::List {
     element: &TAG_KEY,
     min: Some(1),
-    max: Some(limits::TAGS as u64),
+    max: limits::TAGS as u64,
 };
 static TAGS_PAGE: Type = Type::integer(1, limits::TAGS as i64);
 static TAG_KEY: Type = Type::text(Some(1), Some(128), Some(&patterns::TAG_KEY));
@@ -249,7 +249,7 @@ static DATA: Type = Type::Blob {
 static RECORDS: Type = Type::List {
     element: &RECORD,
     min: Some(1),
-    max: Some(limits::BATCH_RECORDS as u64),
+    max: limits::BATCH_RECORDS as u64,
 };
 
 /// `PutRecord`.
