@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod architecture;
+mod models;
 mod ops;
 mod program;
 mod sdk;

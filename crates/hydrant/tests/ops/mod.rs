@@ -2,7 +2,7 @@
 //! behind in registry and log.
 
 mod create;
-mod node;
+pub(crate) mod node;
 mod puts;
 mod streams;
 mod tags;

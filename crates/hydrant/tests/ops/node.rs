@@ -29,25 +29,25 @@ use hydrant_engine::{
 };
 use serde_json::{Value, json};
 
-pub(super) const ACCOUNT: &str = "000000000000";
-pub(super) const REGION: &str = "us-east-1";
-pub(super) const ROLE: &str = "arn:aws:iam::000000000000:role/r";
+pub(crate) const ACCOUNT: &str = "000000000000";
+pub(crate) const REGION: &str = "us-east-1";
+pub(crate) const ROLE: &str = "arn:aws:iam::000000000000:role/r";
 
-pub(super) struct Node {
-    pub(super) operations: Operations,
-    pub(super) registry: Arc<Registry>,
-    pub(super) log: Arc<Faulty>,
-    pub(super) clock: ManualClock,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) vet: Arc<Judge>,
+pub(crate) struct Node {
+    pub(crate) operations: Operations,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) log: Arc<Faulty>,
+    pub(crate) clock: ManualClock,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) vet: Arc<Judge>,
 }
 
 impl Node {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Node::with(Quotas::DEFAULT).await
     }
 
-    pub(super) async fn with(quotas: Quotas) -> Self {
+    pub(crate) async fn with(quotas: Quotas) -> Self {
         let mut engine = Engine::mem();
         let log = Arc::new(Faulty {
             inner: engine.log.clone(),
@@ -80,7 +80,7 @@ impl Node {
     }
 
     /// The body of a 200 answer, or name and text of the error.
-    pub(super) async fn raw(
+    pub(crate) async fn raw(
         &self,
         operation: Operation,
         body: &str,
@@ -89,7 +89,7 @@ impl Node {
         self.raw_as(&identity, operation, body).await
     }
 
-    pub(super) async fn raw_as(
+    pub(crate) async fn raw_as(
         &self,
         identity: &Identity,
         operation: Operation,
@@ -102,7 +102,7 @@ impl Node {
         }
     }
 
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &self,
         operation: Operation,
         body: Value,
@@ -111,7 +111,7 @@ impl Node {
         Ok(serde_json::from_str(&answer).unwrap())
     }
 
-    pub(super) async fn create(&self, name: &str) -> Result<Value, (String, String)> {
+    pub(crate) async fn create(&self, name: &str) -> Result<Value, (String, String)> {
         let configuration = json!({"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::b"});
         let body = json!({
             "DeliveryStreamName": name,
@@ -121,12 +121,12 @@ impl Node {
     }
 
     /// Creates a stream and, as the supervisor would, makes it ACTIVE.
-    pub(super) async fn active(&self, name: &str) -> Arc<DeliveryStream> {
+    pub(crate) async fn active(&self, name: &str) -> Arc<DeliveryStream> {
         self.create(name).await.unwrap();
         self.activate(name).await
     }
 
-    pub(super) async fn activate(&self, name: &str) -> Arc<DeliveryStream> {
+    pub(crate) async fn activate(&self, name: &str) -> Arc<DeliveryStream> {
         let activated = |present: &DeliveryStream| {
             Ok::<_, RegistryError>(DeliveryStream {
                 status: Status::Active,
@@ -137,7 +137,7 @@ impl Node {
     }
 
     /// Finishes a deletion, as the supervisor would.
-    pub(super) async fn bury(&self, name: &str) {
+    pub(crate) async fn bury(&self, name: &str) {
         let stream = self.registry.get(&key(name)).unwrap();
         self.log.remove(stream.lane).await.unwrap();
         self.registry
@@ -147,7 +147,7 @@ impl Node {
     }
 
     /// `DeliveryStreamDescription`.
-    pub(super) async fn describe(&self, name: &str) -> Value {
+    pub(crate) async fn describe(&self, name: &str) -> Value {
         let body = json!({ "DeliveryStreamName": name });
         let mut answer = self
             .call(Operation::DescribeDeliveryStream, body)
@@ -156,13 +156,13 @@ impl Node {
         answer["DeliveryStreamDescription"].take()
     }
 
-    pub(super) async fn put(&self, name: &str, data: &[u8]) -> Result<Value, (String, String)> {
+    pub(crate) async fn put(&self, name: &str, data: &[u8]) -> Result<Value, (String, String)> {
         let record = json!({"Data": STANDARD.encode(data)});
         let body = json!({"DeliveryStreamName": name, "Record": record});
         self.call(Operation::PutRecord, body).await
     }
 
-    pub(super) async fn put_batch<D: AsRef<[u8]>>(
+    pub(crate) async fn put_batch<D: AsRef<[u8]>>(
         &self,
         name: &str,
         records: impl IntoIterator<Item = D>,
@@ -174,7 +174,7 @@ impl Node {
     }
 
     /// Every record of the stream's lane, with its frame's position.
-    pub(super) async fn stored(&self, stream: &DeliveryStream) -> Vec<(Position, Vec<Bytes>)> {
+    pub(crate) async fn stored(&self, stream: &DeliveryStream) -> Vec<(Position, Vec<Bytes>)> {
         let all = Position::START..Position(u64::MAX);
         let frames = self.log.read(stream.lane, all);
         frames
@@ -187,22 +187,22 @@ impl Node {
     }
 }
 
-pub(super) fn key(name: &str) -> StreamKey {
+pub(crate) fn key(name: &str) -> StreamKey {
     StreamKey::new(ACCOUNT, REGION, name)
 }
 
-pub(super) fn error(name: &str, text: &str) -> (String, String) {
+pub(crate) fn error(name: &str, text: &str) -> (String, String) {
     (name.to_owned(), text.to_owned())
 }
 
 /// Judges destinations as told, and remembers what it was asked.
 #[derive(Debug, Default)]
-pub(super) struct Judge {
-    pub(super) refuse: AtomicBool,
-    pub(super) asked: Mutex<Vec<(S3Spec, String)>>,
+pub(crate) struct Judge {
+    pub(crate) refuse: AtomicBool,
+    pub(crate) asked: Mutex<Vec<(S3Spec, String)>>,
 }
 
-pub(super) const REFUSED: &str = "Firehose is unable to assume role arn:aws:iam::000000000000:role/r. Please check the role provided.";
+pub(crate) const REFUSED: &str = "Firehose is unable to assume role arn:aws:iam::000000000000:role/r. Please check the role provided.";
 
 #[async_trait]
 impl Vet for Judge {
@@ -254,7 +254,7 @@ impl Catalog for Yielding {
 
 /// A log that fails appends as told.
 #[derive(Debug)]
-pub(super) struct Faulty {
+pub(crate) struct Faulty {
     inner: Arc<dyn Log>,
     healthy: AtomicUsize,
     error: Mutex<Option<LogError>>,
@@ -263,12 +263,12 @@ pub(super) struct Faulty {
 
 impl Faulty {
     /// Takes `appends` more, then fails with `error`.
-    pub(super) fn fail_after(&self, appends: usize, error: LogError) {
+    pub(crate) fn fail_after(&self, appends: usize, error: LogError) {
         *self.error.lock().unwrap() = Some(error);
         self.healthy.store(appends, Ordering::SeqCst);
     }
 
-    pub(super) fn limit_frames(&self, bytes: usize) {
+    pub(crate) fn limit_frames(&self, bytes: usize) {
         self.limit.store(bytes, Ordering::SeqCst);
     }
 }
@@ -329,4 +329,4 @@ impl Log for Faulty {
     }
 }
 
-pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
