@@ -1,6 +1,6 @@
 //! One span in flight: attempted until it is delivered, given up, or to be planned anew.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use tokio::sync::watch;
@@ -18,6 +18,10 @@ use crate::{
     destination::{DeliveryError, Object},
     stream::DeliveryStream,
 };
+
+/// How long a destination may take for one attempt. Far longer than any that works needs; one that hangs (a
+/// network file system that is gone) must not keep the uploads and memory of all streams for ever.
+pub(crate) const ATTEMPT_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// How it ended.
 #[derive(Debug)]
@@ -49,7 +53,8 @@ impl Attempts {
     /// Attempts until there is an end.
     pub(crate) async fn run(mut self) -> Done {
         let start = self.intent.span.start;
-        let youngest = Age::of(self.intent.newest, self.context.moment());
+        let began = self.context.moment();
+        let youngest = Age::of(self.intent.newest, began);
         let mut failures = 0;
         loop {
             self.nudge.mark_unchanged();
@@ -66,7 +71,10 @@ impl Attempts {
             failures += 1;
             let pause = retry::pause(failures, self.context.chance.fraction());
             let now = self.context.moment();
-            let next = retry::next(pause, youngest.at(now), self.context.settings.retention);
+            // Old by both clocks: the wall clock may have jumped, or been wrong when this began.
+            let age = youngest.at(now).min(now.wall.since(self.intent.newest));
+            let tried = now.monotonic.saturating_sub(began.monotonic);
+            let next = retry::next(pause, age, tried, self.context.settings.retention);
             let next_retry = match next {
                 Next::After(pause) => Some(now.wall.plus(pause)),
                 Next::GiveUp => None,
@@ -112,26 +120,30 @@ impl Attempts {
             memory,
             ..
         } = &*self.context;
-        // A stream that fails makes one attempt at a time, so that many that fail leave room for the others.
-        let _turn = if self.lane.is_failing() {
-            let turn = self.lane.turn.lock().await;
-            if again && self.is_stale() {
-                return Ok(Done::Stale);
-            }
-            Some(turn)
-        } else {
-            None
-        };
-        let destination = destinations.find(&self.intent.destination, &self.lane.key.region)?;
-        if self.lane.unreachable() {
-            destination.probe().await?;
-        }
         let closed = |_| DeliveryError::internal("delivery stopped");
-        let _upload = uploads.acquire().await.map_err(closed)?;
         let permits = self
             .context
             .memory_permits(encode::memory(self.intent.bytes));
-        let _memory = memory.acquire_many(permits).await.map_err(closed)?;
+        let mut turn = None;
+        let (destination, _upload, _memory) = loop {
+            // A stream that fails makes one attempt at a time, so that many that fail leave room for the others.
+            if turn.is_none() && self.lane.is_failing() {
+                turn = Some(self.lane.turn.lock().await);
+                if again && self.is_stale() {
+                    return Ok(Done::Stale);
+                }
+            }
+            let destination = destinations.find(&self.intent.destination, &self.lane.key.region)?;
+            if self.lane.unreachable() {
+                destination.probe().await?;
+            }
+            let upload = uploads.acquire().await.map_err(closed)?;
+            let memory = memory.acquire_many(permits).await.map_err(closed)?;
+            // A sibling may have failed while this one waited for room: then it waits for its turn instead.
+            if turn.is_some() || !self.lane.is_failing() {
+                break (destination, upload, memory);
+            }
+        };
 
         let body = Arc::new(SpanBody::new(
             engine.log.clone(),
@@ -147,7 +159,14 @@ impl Attempts {
             body: body.clone(),
         };
         self.lane.series.attempts.inc();
-        let delivered = destination.deliver(&object).await;
+        let delivered = tokio::select! {
+            delivered = destination.deliver(&object) => delivered,
+            () = self.context.clock.sleep(ATTEMPT_LIMIT) => Err(DeliveryError::Retry {
+                code: "InternalError".to_owned(),
+                message: format!("no answer in {} s", ATTEMPT_LIMIT.as_secs()),
+                unreachable: true,
+            }),
+        };
         let damaged = body.damaged();
         if body.is_void() {
             return Ok(Done::Void { damaged });

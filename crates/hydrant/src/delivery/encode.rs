@@ -95,15 +95,17 @@ impl SpanBody {
             .log
             .read(self.lane, self.intent.span.start..self.intent.span.end);
         let (damaged, void) = (self.damaged.clone(), self.void.clone());
+        let expected = self.intent.records;
         damaged.store(0, Ordering::Relaxed);
         void.store(false, Ordering::Relaxed);
         Box::pin(async_stream::stream! {
-            let mut some = false;
+            let (mut some, mut records) = (false, 0);
             let mut chunk = BytesMut::new();
             while let Some(frame) = frames.next().await {
                 match frame {
                     Ok((_, frame)) => {
                         some |= frame.bytes() > 0;
+                        records += frame.records() as u64;
                         if chunk.is_empty() && frame.bytes() >= CHUNK {
                             yield Ok(frame.payload().clone());
                             continue;
@@ -122,6 +124,14 @@ impl SpanBody {
                         return;
                     }
                 }
+            }
+            if records < expected && damaged.load(Ordering::Relaxed) == 0 {
+                // A file of the log is gone or unreadable as a whole: no frame is left to tell.
+                damaged.store(1, Ordering::Relaxed);
+                tracing::error!(
+                    missing = expected - records,
+                    "records that the log once had are gone from it, and left out of their object"
+                );
             }
             if !chunk.is_empty() {
                 yield Ok(chunk.freeze());

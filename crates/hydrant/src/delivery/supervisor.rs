@@ -70,6 +70,11 @@ impl Worker {
         // An error means that the task is gone, which is an end too.
         let _ = ended.wait_for(Option::is_some).await;
     }
+
+    /// It went without a word: it panicked.
+    fn is_lost(&self) -> bool {
+        self.ended.borrow().is_none() && self.ended.has_changed().is_err()
+    }
 }
 
 impl Supervisor {
@@ -198,13 +203,19 @@ impl Supervisor {
     /// Gives the stream a worker, or its worker the latest configuration.
     fn employ(&self, stream: Arc<DeliveryStream>) {
         let mut workers = lock(&self.workers);
-        if let Some(worker) = workers.get(&stream.lane) {
+        if let Some(worker) = workers.get(&stream.lane)
+            && !worker.is_lost()
+        {
             worker.stream.send_if_modified(|known| {
                 let changed = *known != stream;
                 *known = stream;
                 changed
             });
             return;
+        }
+        if workers.remove(&stream.lane).is_some() {
+            // A defect, which the panic's message told. The checkpoint knows where to go on.
+            tracing::error!(stream = %stream.key, "the stream's worker panicked; here is another one");
         }
         let series = self.context.metrics.series(&labels(&stream.key));
         let lane = Arc::new(Lane::new(&stream, series));

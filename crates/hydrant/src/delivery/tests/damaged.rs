@@ -161,3 +161,18 @@ async fn a_span_of_which_nothing_is_left_makes_no_object_and_holds_nothing_back(
     rig.drained(&stream.key).await;
     assert_eq!(rig.store.keys(), [""; 0]);
 }
+
+#[tokio::test]
+async fn records_that_are_gone_without_a_trace_are_counted_too() {
+    let rig = Rig::new().await;
+    let stream = rig.stream("s", (5, 60)).await;
+    rig.put(stream.lane, &["a"]).await;
+    let kept = rig.put(stream.lane, &["b"]).await;
+    super::rig::calm().await;
+    // As when the file that held the first is gone.
+    rig.engine.log.trim(stream.lane, kept).await.unwrap();
+    rig.pass(60).await;
+    rig.drained(&stream.key).await;
+    assert_eq!(rig.store.contents(), ["b"]);
+    assert_eq!(rig.status(&stream.key).unwrap().damaged_frames, 1);
+}

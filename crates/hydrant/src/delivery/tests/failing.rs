@@ -1,9 +1,15 @@
 //! Retries, the 24 hours, healing, crashes and fencing.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use super::rig::{Rig, Scripted, calm, until};
-use crate::{delivery::checkpoint, destination::DeliveryError, stream::CompressionFormat};
+use hydrant_engine::{Engine, Frame, Timestamp};
+
+use super::rig::{BEGIN, Rig, Scripted, calm, until};
+use crate::{
+    delivery::{Settings, attempt::ATTEMPT_LIMIT, checkpoint, retry},
+    destination::DeliveryError,
+    stream::CompressionFormat,
+};
 
 fn refused() -> DeliveryError {
     DeliveryError::refused("S3.NoSuchBucket", "there is no such bucket")
@@ -281,4 +287,110 @@ async fn a_stop_does_not_wait_for_what_hangs_or_sleeps() {
     stopping.await.unwrap();
     assert_eq!(rig.status(&stream.key).unwrap().backlog_records, 1);
     assert_eq!(rig.status(&other.key).unwrap().backlog_records, 1);
+}
+
+#[tokio::test]
+async fn what_is_older_than_a_day_at_the_start_is_not_given_up_at_the_first_failure() {
+    let rig = Rig::new().await;
+    let stream = rig.stream("s", (5, 60)).await;
+    rig.store.fail("b", unreachable());
+    // The node was down over a weekend, and its network is not up yet.
+    let weekend = Duration::from_secs(60 * 60 * 60).as_millis() as u64;
+    let arrival = Timestamp(BEGIN.as_millis() - weekend);
+    let old = Frame::new(arrival, ["a"]);
+    rig.engine.log.append(stream.lane, old).await.unwrap();
+    until("an attempt failed", || rig.store.attempts() == 1).await;
+    rig.pass(30 * 60).await;
+    assert_eq!(rig.status(&stream.key).unwrap().dropped_records, 0);
+    rig.store.heal("b");
+    rig.pass(300).await;
+    rig.drained(&stream.key).await;
+    assert_eq!(rig.store.contents(), ["a"]);
+
+    // But not for ever.
+    rig.store.fail("b", refused());
+    let old = Frame::new(arrival, ["b"]);
+    rig.engine.log.append(stream.lane, old).await.unwrap();
+    until("an attempt failed", || {
+        rig.status(&stream.key).unwrap().last_error.is_some()
+    })
+    .await;
+    for _ in 0..=retry::GRACE.as_secs() / 300 {
+        rig.pass(300).await;
+    }
+    until("it is dropped", || {
+        rig.status(&stream.key).unwrap().dropped_records == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_when_an_attempt_began_drops_nothing_once_it_is_right() {
+    let rig = Rig::new().await;
+    let stream = rig.stream("s", (5, 60)).await;
+    rig.store.fail("b", refused());
+    rig.put(stream.lane, &["a"]).await;
+    let day = retry::RETENTION;
+    rig.clock.set_wall(BEGIN.plus(day * 100));
+    rig.pass(60).await;
+    until("an attempt failed", || rig.store.attempts() >= 1).await;
+    rig.clock.set_wall(BEGIN.plus(Duration::from_secs(60)));
+    for _ in 0..24 {
+        rig.pass(300).await;
+    }
+    assert_eq!(rig.status(&stream.key).unwrap().dropped_records, 0);
+    rig.store.heal("b");
+    rig.pass(300).await;
+    rig.drained(&stream.key).await;
+}
+
+#[tokio::test]
+async fn attempts_that_wait_for_room_while_a_sibling_fails_give_it_to_others() {
+    let settings = Settings {
+        uploads: 1,
+        ..Settings::default()
+    };
+    let rig = Rig::over(Engine::mem(), settings).await;
+    let alive = rig.stream("alive", (1, 60)).await;
+    let dead = rig.stream("dead", (1, 60)).await;
+    rig.update(&dead.key, |spec| {
+        spec.bucket_arn = "arn:aws:s3:::dead".to_owned()
+    })
+    .await;
+    rig.store.fail("dead", unreachable());
+    rig.store.hold_answers();
+    rig.put_bytes(alive.lane, 1 << 20).await;
+    rig.delivered(1).await;
+    for _ in 0..5 {
+        rig.put_bytes(dead.lane, 1 << 20).await;
+    }
+    until("all wait for the one upload", || {
+        rig.status(&dead.key).unwrap().in_flight == 5
+    })
+    .await;
+    calm().await;
+    rig.store.answer(1);
+    until("all have met the failure", || rig.store.probes() >= 4).await;
+    assert_eq!(rig.store.attempts(), 2, "the others found out in the queue");
+}
+
+#[tokio::test]
+async fn a_destination_that_never_answers_is_given_up_and_asked_again() {
+    let rig = Rig::new().await;
+    let stream = rig.stream("s", (5, 60)).await;
+    rig.store.hold_answers();
+    rig.put(stream.lane, &["a"]).await;
+    rig.pass(60).await;
+    rig.delivered(1).await;
+    rig.pass(ATTEMPT_LIMIT.as_secs()).await;
+    until("it is told", || {
+        let error = rig.status(&stream.key).unwrap().last_error;
+        error.is_some_and(|error| error.message.contains("no answer"))
+    })
+    .await;
+    rig.store.answer(1 << 10);
+    rig.pass(60).await;
+    rig.drained(&stream.key).await;
+    let key = rig.store.keys()[0].clone();
+    assert_eq!(rig.store.bodies("b", &key), [b"a", b"a"]);
 }

@@ -2,7 +2,15 @@
 
 use futures::StreamExt;
 use hydrant_engine::{Chance, Engine, Frame, LaneId, LogError, ManualClock};
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use hydrant_engine::{Catalog, CatalogError, Change, Expect, Version, Versioned};
 
 use super::rig::{BEGIN, Rig, calm, until};
 use crate::{
@@ -145,4 +153,67 @@ async fn streams_do_not_hold_each_other_back() {
         hydrant_engine::Position::START..hydrant_engine::Position(u64::MAX),
     );
     assert!(left.next().await.is_some());
+}
+
+/// The reference catalog, which panics once when it is told to, at a checkpoint.
+#[derive(Debug)]
+struct Panicking {
+    inner: Arc<dyn Catalog>,
+    armed: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Catalog for Panicking {
+    async fn get(&self, key: &str) -> Result<Option<Versioned>, CatalogError> {
+        self.inner.get(key).await
+    }
+
+    async fn put(&self, key: &str, value: Bytes, expect: Expect) -> Result<Version, CatalogError> {
+        let checkpoint = key.starts_with(checkpoint::CATALOG_PREFIX);
+        assert!(
+            !(checkpoint && self.armed.swap(false, Ordering::Relaxed)),
+            "a defect, on purpose"
+        );
+        self.inner.put(key, value, expect).await
+    }
+
+    async fn delete(&self, key: &str, version: Version) -> Result<(), CatalogError> {
+        self.inner.delete(key, version).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<(String, Versioned)>, CatalogError> {
+        self.inner.list(prefix).await
+    }
+
+    fn watch(&self, prefix: &str) -> BoxStream<'static, Result<Change, CatalogError>> {
+        self.inner.watch(prefix)
+    }
+
+    async fn close(&self) -> Result<(), CatalogError> {
+        self.inner.close().await
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_panics_is_replaced_and_nothing_is_lost() {
+    let mem = Engine::mem();
+    let armed = Arc::new(AtomicBool::new(false));
+    let engine = Engine {
+        log: mem.log,
+        catalog: Arc::new(Panicking {
+            inner: mem.catalog,
+            armed: armed.clone(),
+        }),
+    };
+    let rig = Rig::over(engine, Settings::default()).await;
+    let stream = rig.stream("s", (5, 60)).await;
+    rig.put(stream.lane, &["a"]).await;
+    calm().await;
+    armed.store(true, Ordering::Relaxed);
+    rig.pass(60).await;
+    until("the worker panicked", || !armed.load(Ordering::Relaxed)).await;
+    rig.pass(5).await;
+    rig.drained(&stream.key).await;
+    assert_eq!(rig.store.contents(), ["a"]);
+    rig.delivery.flush(&stream.key).await.unwrap();
 }
