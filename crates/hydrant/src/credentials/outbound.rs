@@ -6,7 +6,8 @@
 //! ```
 //!
 //! * Nothing is looked up before it is needed: starting a node touches no network.
-//! * Credentials are cached and renewed before they expire. One renewal at a time; the others wait for it.
+//! * Credentials are cached and renewed before they expire. One renewal at a time; the others wait for it, and
+//!   share what it comes to.
 //! * When renewal fails while the old ones still hold, the old ones are used.
 //! * Secrets are in no message and no `Debug`.
 
@@ -134,7 +135,7 @@ impl Outbound {
                 chain: self.chain.clone(),
                 base: base.clone(),
                 role: role.cloned(),
-                cached: tokio::sync::Mutex::default(),
+                state: tokio::sync::Mutex::default(),
             })
         };
         sources.entry(key).or_insert_with(new).clone()
@@ -153,7 +154,14 @@ pub struct Source {
     chain: Arc<OnceCell<SharedCredentialsProvider>>,
     base: Base,
     role: Option<Role>,
-    cached: tokio::sync::Mutex<Option<Cached>>,
+    state: tokio::sync::Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    cached: Option<Cached>,
+    /// The latest renewal that failed, and when it did on the monotonic clock.
+    failed: Option<(Duration, CredentialsError)>,
 }
 
 struct Cached {
@@ -168,19 +176,30 @@ impl Source {
     /// # Errors
     /// [`CredentialsError`], once there are no others that still hold.
     pub async fn credential(&self) -> Result<Arc<AwsCredential>, CredentialsError> {
-        let mut cached = self.cached.lock().await;
+        let asked = self.clock.monotonic();
+        let mut state = self.state.lock().await;
         let now = self.clock.now();
-        if let Some(cached) = &*cached
+        if let Some(cached) = &state.cached
             && now < cached.renew
         {
             return Ok(cached.credential.clone());
         }
-        match self.fetch().await {
+        let fetched = match &state.failed {
+            // While this waited. Were everybody to try in turn, the last would wait for hours.
+            Some((at, error)) if *at > asked => Err(error.clone()),
+            _ => {
+                let fetched = self.fetch().await;
+                let at = self.clock.monotonic();
+                state.failed = fetched.as_ref().err().map(|error| (at, error.clone()));
+                fetched
+            }
+        };
+        match fetched {
             Ok(credentials) => {
                 let fresh = self.dated(&credentials);
-                Ok(cached.insert(fresh).credential.clone())
+                Ok(state.cached.insert(fresh).credential.clone())
             }
-            Err(error) => match &*cached {
+            Err(error) => match &state.cached {
                 Some(cached) if now < cached.expires => {
                     tracing::warn!(%error, "credentials were not renewed; the old ones still hold");
                     Ok(cached.credential.clone())
@@ -349,6 +368,7 @@ mod tests {
     use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::SeqCst};
 
     use axum::{Router, http::StatusCode, routing::any};
+    use futures::future::join_all;
     use hydrant_engine::ManualClock;
 
     use super::*;
@@ -383,7 +403,7 @@ mod tests {
     }
 
     /// The server, and the source that asks it; credentials hold for an hour from `clock`.
-    async fn source(sts: &Arc<Sts>, clock: &ManualClock) -> Arc<Source> {
+    async fn source<C: Clock + Clone + 'static>(sts: &Arc<Sts>, clock: &C) -> Arc<Source> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let (sts, now) = (sts.clone(), clock.clone());
@@ -458,5 +478,36 @@ mod tests {
         };
         assert_eq!(role, "arn:aws:iam::000000000000:role/r");
         assert_eq!(detail, "HTTP 403: AccessDenied: not you");
+    }
+
+    /// The machine's clock: who waits must be seen to have asked before the answer came.
+    #[derive(Clone, Debug, Default)]
+    struct Running(Arc<hydrant_engine::SystemClock>);
+
+    impl Clock for Running {
+        fn now(&self) -> Timestamp {
+            self.0.now()
+        }
+
+        fn monotonic(&self) -> Duration {
+            self.0.monotonic()
+        }
+
+        fn sleep(&self, duration: Duration) -> futures::future::BoxFuture<'static, ()> {
+            self.0.sleep(duration)
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_for_a_renewal_that_fails_share_its_failure() {
+        let sts = Arc::new(Sts::default());
+        sts.status.store(403, SeqCst);
+        let source = source(&sts, &Running::default()).await;
+        for answer in join_all((0..8).map(|_| source.credential())).await {
+            assert!(answer.is_err());
+        }
+        assert_eq!(sts.calls.load(SeqCst), 1);
+        source.credential().await.unwrap_err();
+        assert_eq!(sts.calls.load(SeqCst), 2, "who comes later asks anew");
     }
 }
