@@ -105,9 +105,6 @@ pub enum StartError {
     /// `[[buckets]]`.
     #[error("[[buckets]]: {0}")]
     Buckets(String),
-    /// What a crash left in directories cannot be removed.
-    #[error("a bucket's directory cannot be tidied up: {0}")]
-    Sweep(io::Error),
     /// Certificate and key.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
@@ -328,7 +325,7 @@ fn buckets(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<Buckets>, Star
     let outbound = Outbound::new(clock.clone());
     let buckets =
         Buckets::new(config.buckets.clone(), root, outbound).map_err(StartError::Buckets)?;
-    match buckets.sweep().map_err(StartError::Sweep)? {
+    match buckets.sweep() {
         0 => {}
         swept => tracing::info!("removed {swept} half-written objects that a crash left"),
     }

@@ -63,10 +63,7 @@ impl Buckets {
     }
 
     /// Removes what a crash left half written in directories; how many objects. To be called before delivery starts.
-    ///
-    /// # Errors
-    /// When a directory cannot be read or a file not be removed.
-    pub fn sweep(&self) -> std::io::Result<usize> {
+    pub fn sweep(&self) -> usize {
         let mut roots = vec![self.default_root.as_path()];
         for rule in &self.rules {
             if let BucketRule::Directory(rule) = rule {

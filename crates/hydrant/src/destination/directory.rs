@@ -16,7 +16,10 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -57,22 +60,31 @@ impl Directory {
         }
     }
 
-    /// Removes what a crash left half written in every bucket below `root`. To be called before
-    /// the first delivery, by the only process that delivers there.
+    /// Removes what a crash left half written in every bucket below `root`; how many objects. To be
+    /// called before the first delivery, by the only process that delivers there.
     ///
-    /// # Errors
-    /// When a directory cannot be read or a file not be removed.
-    pub fn sweep(root: &Path) -> io::Result<usize> {
+    /// What cannot be read or removed is told in the log and left: one bucket that is out of order, or
+    /// a `lost+found` among them, is no reason for a node not to start.
+    pub fn sweep(root: &Path) -> usize {
+        let entries = |directory: &Path| {
+            entries(directory).unwrap_or_else(|error| {
+                tracing::warn!("{} is not tidied up: {error}", directory.display());
+                Vec::new()
+            })
+        };
         let mut swept = 0;
-        for bucket in entries(root)? {
-            for part in entries(&bucket.join(PARTS))? {
-                if part.extension() == Some(OsStr::new(PART_SUFFIX)) {
-                    fs::remove_file(part)?;
-                    swept += 1;
+        for bucket in entries(root) {
+            for part in entries(&bucket.join(PARTS)) {
+                if part.extension() != Some(OsStr::new(PART_SUFFIX)) {
+                    continue;
+                }
+                match fs::remove_file(&part) {
+                    Ok(()) => swept += 1,
+                    Err(error) => tracing::warn!("{} is not removed: {error}", part.display()),
                 }
             }
         }
-        Ok(swept)
+        swept
     }
 }
 
@@ -100,7 +112,6 @@ impl Destination for Directory {
         let target = components
             .iter()
             .fold(self.bucket.clone(), |path, component| path.join(component));
-        // The last component is unique to the object: two deliveries of one span never run at a time.
         let name = components.last().map(String::as_str).unwrap_or_default();
         let part = self.bucket.join(PARTS).join(part_name(name));
 
@@ -127,12 +138,16 @@ impl Destination for Directory {
 }
 
 /// A part's name must fit a directory entry though the object's own may be as long as one can be.
+/// It is never used twice: an attempt that was given up may still have a thread that hangs in the file
+/// system, and when that comes back it must not meet the next attempt's bytes.
 fn part_name(object: &str) -> String {
+    static ATTEMPTS: AtomicU64 = AtomicU64::new(0);
+    let attempt = ATTEMPTS.fetch_add(1, Ordering::Relaxed);
     let mut tail = object.len().saturating_sub(200);
     while !object.is_char_boundary(tail) {
         tail += 1;
     }
-    format!("{}.{PART_SUFFIX}", &object[tail..])
+    format!("{}.{attempt}.{PART_SUFFIX}", &object[tail..])
 }
 
 async fn blocking<T: Send + 'static>(
@@ -332,9 +347,27 @@ mod tests {
         let bucket = bucket(root.path());
         bucket.deliver(&object("a/kept.part", b"x")).await.unwrap();
         fs::write(root.path().join("my-bucket/.hydrant/half.part"), b"half").unwrap();
-        assert_eq!(Directory::sweep(root.path()).unwrap(), 1);
+        assert_eq!(Directory::sweep(root.path()), 1);
         assert_eq!(Looked(root.path().join("my-bucket")).count().await, 1);
-        assert_eq!(Directory::sweep(&root.path().join("missing")).unwrap(), 0);
+        assert_eq!(Directory::sweep(&root.path().join("missing")), 0);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_swept_stops_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let bucket = bucket(root.path());
+        bucket.deliver(&object("a", b"x")).await.unwrap();
+        let parts = root.path().join("my-bucket/.hydrant");
+        // Not a file, so it cannot be removed as one, whoever runs the test.
+        fs::create_dir_all(parts.join("odd.part")).unwrap();
+        fs::write(parts.join("half.part"), b"half").unwrap();
+        assert_eq!(Directory::sweep(root.path()), 1);
+    }
+
+    #[test]
+    fn no_two_attempts_write_to_one_file() {
+        assert_ne!(part_name("object"), part_name("object"));
+        assert!(part_name(&"ü".repeat(200)).len() < 255);
     }
 
     #[tokio::test]
