@@ -174,6 +174,7 @@ impl Attempts {
         let receipt = delivered?;
         self.lane.series.success.inc();
         self.lane.reached();
+        self.lane.done(self.intent.span.start);
         tracing::debug!(
             stream = %self.lane.key, key = object.key, bytes = receipt.bytes,
             records = self.intent.records, "delivered"
