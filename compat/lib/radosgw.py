@@ -147,8 +147,8 @@ class Radosgw:
             self._admin("user", "create", f"--uid={user}", f"--display-name={user}",
                         f"--access-key={access_key}", f"--secret-key={secret_key}")
         anyone = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::*"}]}
-        self._role(ROLE, "arn:aws:iam:::user/assumer", anyone)
-        self._role("forbidden", "arn:aws:iam:::user/somebody-else", anyone)
+        self._role(ROLE, ["hydrant", "assumer"], anyone)
+        self._role("forbidden", ["somebody-else"], anyone)
 
     def stop(self) -> None:
         """Stops every daemon and removes every file. Safe to call twice."""
@@ -204,10 +204,16 @@ class Radosgw:
         (self.dir / "ceph.conf").write_text(f"[global]\n{lines}\n")
         (self.dir / "keyring").write_text("")
 
-    def _role(self, name: str, principal: str, policy: dict) -> None:
+    def _role(self, name: str, users: list[str], policy: dict) -> None:
         trust = {
             "Version": "2012-10-17",
-            "Statement": [{"Effect": "Allow", "Principal": {"AWS": [principal]}, "Action": ["sts:AssumeRole"]}],
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"AWS": [f"arn:aws:iam:::user/{user}" for user in users]},
+                    "Action": ["sts:AssumeRole"],
+                }
+            ],
         }
         self._admin("role", "create", f"--role-name={name}", f"--assume-role-policy-doc={json.dumps(trust)}")
         self._admin("role-policy", "put", f"--role-name={name}", "--policy-name=all", f"--policy-doc={json.dumps(policy)}")
