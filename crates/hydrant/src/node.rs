@@ -136,7 +136,12 @@ impl Node {
             chance: chance.clone(),
             clock: clock.clone(),
         };
-        let engine_config = EngineConfig::new(&config.data_dir);
+        let defaults = EngineConfig::new(&config.data_dir);
+        let engine_config = EngineConfig {
+            max_log_bytes: config.max_log_bytes,
+            min_free_bytes: config.min_free_bytes.unwrap_or(defaults.min_free_bytes),
+            ..defaults
+        };
         let (engine, report) = Engine::open_with(engine_config, parts).await?;
         log_recovery(&config.data_dir, &report);
         let started = Self::start_with(config, engine.clone(), clock, chance).await;
@@ -176,6 +181,7 @@ impl Node {
             chance.clone(),
             delivery::Settings {
                 max_interval: config.max_interval,
+                gzip_level: config.gzip_level,
                 ..delivery::Settings::default()
             },
         );

@@ -34,6 +34,10 @@ pub const DEFAULT_ADMIN_PORT: u16 = DEFAULT_PORT + 1;
 /// Directory for data when none is named.
 pub const DEFAULT_DATA_DIR: &str = "hydrant-data";
 
+/// Level of GZIP and ZIP when none is named: half of all processor time is compression, and higher levels
+/// cost two to three times as much for a sixth less size.
+pub const DEFAULT_GZIP_LEVEL: u32 = 1;
+
 /// Everything that a node is told before it starts: complete and checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -55,6 +59,12 @@ pub struct Config {
     pub buckets: Vec<BucketRule>,
     /// Caps every stream's buffer interval.
     pub max_interval: Option<Duration>,
+    /// Level of GZIP and ZIP, 1 to 9.
+    pub gzip_level: u32,
+    /// The most bytes that the log's files may take; `None` is what the disk has.
+    pub max_log_bytes: Option<u64>,
+    /// Bytes to leave free on the file system; `None` is the engine's default.
+    pub min_free_bytes: Option<u64>,
     /// What to log.
     pub log_level: String,
     /// How log lines look.
@@ -116,6 +126,9 @@ impl Config {
             quotas,
             buckets,
             max_interval: settings.max_interval.map(|seconds| seconds.0),
+            gzip_level: gzip_level(settings.gzip_level)?,
+            max_log_bytes: settings.max_log_bytes.map(|size| size.0),
+            min_free_bytes: settings.min_free_bytes.map(|size| size.0),
             log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
             log_format: settings.log_format.unwrap_or_default(),
         };
@@ -134,6 +147,16 @@ impl Config {
             )));
         }
         Ok(config)
+    }
+}
+
+/// The flag is checked by clap; the config file's key here.
+fn gzip_level(level: Option<u32>) -> Result<u32, ConfigError> {
+    match level.unwrap_or(DEFAULT_GZIP_LEVEL) {
+        level @ 1..=9 => Ok(level),
+        level => Err(ConfigError::Refused(format!(
+            "gzip_level is {level}: it must be 1 to 9"
+        ))),
     }
 }
 
@@ -200,6 +223,15 @@ mod tests {
 
     fn file(text: &str) -> Settings {
         Settings::from_toml(text, "hydrant.toml").unwrap()
+    }
+
+    #[test]
+    fn a_gzip_level_out_of_range_is_refused_wherever_it_stands() {
+        let settings = Settings::from_toml("gzip_level = 10", "f").unwrap();
+        let refused = Config::resolve(settings).unwrap_err().to_string();
+        assert_eq!(refused, "gzip_level is 10: it must be 1 to 9");
+        let settings = Settings::from_toml("gzip_level = 6", "f").unwrap();
+        assert_eq!(Config::resolve(settings).unwrap().gzip_level, 6);
     }
 
     #[test]

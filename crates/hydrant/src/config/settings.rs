@@ -87,6 +87,21 @@ pub struct Settings {
     #[arg(long, env = "HYDRANT_MAX_INTERVAL", value_name = "SECONDS")]
     pub max_interval: Option<Seconds>,
 
+    /// Level of GZIP and ZIP, 1 (fast) to 9 (small) [default: 1]
+    #[arg(long, env = "HYDRANT_GZIP_LEVEL", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=9))]
+    pub gzip_level: Option<u32>,
+
+    /// The most disk that undelivered records may take [default: what there is, less min_free_bytes]
+    ///
+    /// For instance 50GiB. Beyond it puts fail with ServiceUnavailableException until delivery has given
+    /// space back; what was acknowledged is not at risk.
+    #[arg(long, env = "HYDRANT_MAX_LOG_BYTES", value_name = "SIZE")]
+    pub max_log_bytes: Option<ByteSize>,
+
+    /// What to leave free on the data directory's file system [default: 256 MiB]
+    #[arg(long, env = "HYDRANT_MIN_FREE_BYTES", value_name = "SIZE")]
+    pub min_free_bytes: Option<ByteSize>,
+
     /// Every bucket is one of this S3-compatible store instead of a directory
     ///
     /// Path style, the stream's region, credentials from the usual AWS variables and profiles. `aws` is
@@ -185,6 +200,9 @@ impl Settings {
             bytes_per_second,
             max_streams,
             max_interval,
+            gzip_level,
+            max_log_bytes,
+            min_free_bytes,
             s3_endpoint,
             log_level,
             log_format,
