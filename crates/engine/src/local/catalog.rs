@@ -314,6 +314,9 @@ impl Store {
     }
 
     fn open_file(&self) -> Result<Database, StoreError> {
+        if let Ok(file) = self.disk.open(self.path.clone()) {
+            file.read_from_disk();
+        }
         let mut builder = Database::builder();
         builder.set_cache_size(self.cache_bytes);
         Ok(builder.create(&self.path)?)

@@ -272,6 +272,16 @@ impl DiskFile {
         self.file.sync_all()
     }
 
+    /// Sees to it that what is read next comes from the disk.
+    ///
+    /// After a failed fsync the kernel may call pages clean that the disk never got, and shows them to
+    /// whoever reads, also to the next process. Best effort: where it does not work, nothing is worse.
+    pub(crate) fn read_from_disk(&self) {
+        // Pages that were merely not written yet are kept by writing them.
+        let _ = self.sync();
+        forget_clean_pages(&self.file);
+    }
+
     pub(crate) fn set_len(&self, len: u64) -> io::Result<()> {
         self.disk.pass(&Op::SetLen {
             path: &self.path,
@@ -333,6 +343,14 @@ impl DiskFile {
         Ok(bytes)
     }
 }
+
+#[cfg(target_os = "linux")]
+fn forget_clean_pages(file: &File) {
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn forget_clean_pages(_: &File) {}
 
 /// Whether an error says that there is no room, now.
 pub(crate) fn is_full(error: &io::Error) -> bool {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    Shared,
+    MAX_SEGMENT_FRAMES, Shared,
     disk::{Disk, DiskFile},
     footer::FooterBuilder,
     format::{FRAME_HEADER, Kind, SegmentHeader},
@@ -196,8 +196,14 @@ impl Found {
         data_end: Option<u32>,
         last: bool,
     ) -> io::Result<()> {
+        file.read_from_disk();
         // A trailer says that the segment was being sealed, so all its frames were durable.
-        let scan = scan(file, &header, data_end, !last || data_end.is_some())?;
+        let mut scan = scan(file, &header, data_end, !last || data_end.is_some())?;
+        if last && data_end.is_none() {
+            // Positions may have been given out beyond what is left. If a disk lied about an fsync, somebody
+            // has seen them, and would pass over new frames that had them again.
+            scan.end = scan.end.max(header.base + MAX_SEGMENT_FRAMES);
+        }
         self.report.scanned_frames += scan.frames;
         for hole in &scan.holes {
             let offset = u32::try_from(hole.offset).unwrap_or(u32::MAX);
@@ -241,6 +247,9 @@ impl Found {
             .filter(|segment| segment.kind == Kind::Compacted)
             .map(|segment| (segment.id, segment.base, segment.end))
             .collect();
+        let synced = |source| OpenError::io("sync", dir, source);
+        // The last run may have ended between the rename and the sync that makes it durable.
+        disk.sync_dir(dir).map_err(synced)?;
         let mut failure = None;
         self.segments.retain(|segment| {
             let superseded = compacted.iter().any(|&(id, base, end)| {
@@ -256,9 +265,7 @@ impl Found {
         });
         match failure {
             Some(failure) => Err(failure),
-            None => disk
-                .sync_dir(dir)
-                .map_err(|source| OpenError::io("sync", dir, source)),
+            None => disk.sync_dir(dir).map_err(synced),
         }
     }
 

@@ -124,8 +124,10 @@ pub(crate) fn delete_doomed(shared: &Shared) {
     let doomed = {
         let mut state = shared.state();
         // While there is no active segment, the last sealed one alone remembers the positions.
-        let (no_active, base) = (state.active.id == 0, state.active.base);
-        let keep = |segment: &Arc<Segment>| no_active && segment.end >= base;
+        let highest = state.segments.values().map(|slot| slot.segment.end);
+        let highest = highest.chain(state.doomed.iter().map(|it| it.end)).max();
+        let no_active = state.active.id == 0;
+        let keep = |segment: &Arc<Segment>| no_active && Some(segment.end) == highest;
         let (keep, doomed): (Vec<_>, Vec<_>) = state.doomed.drain(..).partition(keep);
         state.doomed = keep;
         doomed
