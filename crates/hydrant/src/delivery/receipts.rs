@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use hydrant_engine::{
     Catalog, CatalogError, Expect, LaneId, Position, Timestamp, Version, Versioned,
 };
@@ -24,6 +25,8 @@ pub const CATALOG_PREFIX: &str = "receipt/";
 pub const KEPT: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// How many are kept of one lane.
 pub const PER_LANE: usize = 5_000;
+/// Receipts that are deleted at a time.
+const DELETES_AT_ONCE: usize = 256;
 const FORMAT: u32 = 1;
 
 /// What became of a span.
@@ -134,10 +137,9 @@ pub(crate) async fn find(
 
 /// Removes every receipt of a lane.
 pub(crate) async fn remove(catalog: &dyn Catalog, lane: LaneId) -> Result<(), CatalogError> {
-    for (key, found) in catalog.list(&lane_prefix(lane)).await? {
-        delete(catalog, &key, found.version).await?;
-    }
-    Ok(())
+    let kept = catalog.list(&lane_prefix(lane)).await?;
+    let kept = kept.into_iter().map(|(key, found)| (key, found.version));
+    delete_all(catalog, kept).await
 }
 
 /// Removes receipts of a lane that are too old or too many; how many went.
@@ -164,10 +166,25 @@ pub(crate) async fn sweep(
         .take_while(|(time, _, _)| now.since(*time) < KEPT)
         .count();
     let swept = kept.split_off(fresh.min(PER_LANE));
-    for (_, key, version) in &swept {
-        delete(catalog, key, *version).await?;
-    }
-    Ok(swept.len())
+    let count = swept.len();
+    delete_all(
+        catalog,
+        swept.into_iter().map(|(_, key, version)| (key, version)),
+    )
+    .await?;
+    Ok(count)
+}
+
+/// Deletes many at a time: those that wait together become durable together.
+async fn delete_all(
+    catalog: &dyn Catalog,
+    keys: impl Iterator<Item = (String, Version)>,
+) -> Result<(), CatalogError> {
+    futures::stream::iter(keys.map(Ok))
+        .try_for_each_concurrent(DELETES_AT_ONCE, async |(key, version)| {
+            delete(catalog, &key, version).await
+        })
+        .await
 }
 
 /// Deletes a value unless it was changed, or deleted, in the meantime.

@@ -10,11 +10,11 @@ use std::sync::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use hydrant_engine::{Catalog, CatalogError, Change, Expect, Version, Versioned};
+use hydrant_engine::{Catalog, CatalogError, Change, Expect, Position, Version, Versioned};
 
 use super::rig::{BEGIN, Rig, calm, until};
 use crate::{
-    delivery::{Delivery, Settings, checkpoint, receipts},
+    delivery::{Delivery, Settings, Span, checkpoint, receipts},
     destination::{DeliveryError, Destination, Destinations},
     metrics::Metrics,
     stream::{Registry, S3Spec, Status},
@@ -81,6 +81,17 @@ async fn what_a_crash_left_of_a_deletion_is_removed_at_start() {
     checkpoint::Checkpoint::take_over(engine.catalog.clone(), orphan, 1, 1)
         .await
         .unwrap();
+    for start in 0..1000 {
+        let span = Span {
+            start: Position(start),
+            end: Position(start + 1),
+        };
+        let outcome = receipts::Outcome::Delivered;
+        let receipt = receipts::SpanReceipt::new(span, BEGIN, outcome, ("b", "k"), (1, 1));
+        receipts::keep(&*engine.catalog, orphan, span.start, &receipt)
+            .await
+            .unwrap();
+    }
     let registry = Registry::open(engine.catalog.clone()).await.unwrap();
     // This one was being deleted.
     let deleting = registry
@@ -118,14 +129,9 @@ async fn what_a_crash_left_of_a_deletion_is_removed_at_start() {
     })
     .await;
     assert_eq!(engine.log.lanes().await.unwrap(), []);
-    assert_eq!(
-        engine
-            .catalog
-            .list(checkpoint::CATALOG_PREFIX)
-            .await
-            .unwrap(),
-        []
-    );
+    for prefix in [checkpoint::CATALOG_PREFIX, receipts::CATALOG_PREFIX] {
+        assert_eq!(engine.catalog.list(prefix).await.unwrap(), []);
+    }
     delivery.stop().await;
 }
 
