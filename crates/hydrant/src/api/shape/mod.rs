@@ -170,7 +170,7 @@ pub fn check(shape: &Structure, value: &mut Value) -> Result<(), ApiError> {
 /// Parses, checks and deserialises a request in one go.
 ///
 /// # Errors
-/// Those of [`parse`] and [`check`]. `InternalFailure` when `T` asks for more than `shape` ensures,
+/// Those of [`parse()`] and [`check`]. `InternalFailure` when `T` asks for more than `shape` ensures,
 /// which is a fault of the table.
 pub fn read<T: serde::de::DeserializeOwned>(
     shape: &'static Structure,
