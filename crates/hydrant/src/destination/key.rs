@@ -77,15 +77,16 @@ pub fn check_url(key: &str) -> Result<(), String> {
 }
 
 /// Whether a bucket may have this name: what AWS allows (3–63 of `[a-z0-9.-]`, a letter or digit at
-/// both ends) and, for older buckets and other stores, upper case, `_` and up to 255 characters.
+/// both ends) and, for older buckets and other stores, upper case, `_` and any length that the API
+/// allows (SPEC §2.0).
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn check_bucket(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if !(3..=255).contains(&name.len()) {
+    if !(1..=255).contains(&name.len()) {
         return Err(format!(
-            "a bucket's name has 3 to 255 characters, not {}",
+            "a bucket's name has 1 to 255 characters, not {}",
             name.len()
         ));
     }
@@ -137,12 +138,10 @@ mod tests {
 
     #[test]
     fn bucket_names() {
-        for good in ["abc", "my-bucket.logs", "0ld_Bucket"] {
+        for good in ["b", "abc", "my-bucket.logs", "0ld_Bucket"] {
             check_bucket(good).unwrap();
         }
-        for bad in [
-            "", "ab", "..", "a..b", "a/b", "-ab", "ab.", "a b", "büc", "a\0b",
-        ] {
+        for bad in ["", "..", "a..b", "a/b", "-ab", "ab.", "a b", "büc", "a\0b"] {
             check_bucket(bad).unwrap_err();
         }
     }
