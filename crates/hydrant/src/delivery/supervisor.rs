@@ -123,6 +123,7 @@ impl Supervisor {
             if !orphans_removed {
                 orphans_removed = self.remove_orphans().await;
             }
+            self.context.registry.settle().await;
             self.reconcile(&mut removals, &mut removing).await;
             self.refresh_gauges();
             if self.context.clock.monotonic().saturating_sub(swept) >= SWEEP_INTERVAL {

@@ -8,6 +8,8 @@
 //! CreateDeliveryStream → CREATING ─(supervisor)→ ACTIVE ─(DeleteDeliveryStream)→ DELETING ─(supervisor)→ gone
 //! ```
 
+#[cfg(test)]
+pub(crate) mod faulty;
 pub mod merge;
 pub mod name;
 pub mod quota;

@@ -3,6 +3,9 @@
 //! * The catalog is the truth; each change is a compare-and-set on the stream's value.
 //! * The mirror makes a put's look-up a hash-map read. It follows the catalog's watch, and a change
 //!   made here shows in it before the call returns.
+//! * After a write that failed, the change may or may not be there, and the watch tells nothing of it. So the
+//!   value is read again; while it cannot be read, the stream is *in doubt* and read at every
+//!   [`Registry::settle`] until it can.
 //! * Interested parties ([`Registry::subscribe`]) are told only *that* something changed: they look
 //!   at everything again and do what is missing.
 
@@ -34,7 +37,7 @@ pub struct Registry {
     mirror: Arc<Mirror>,
     /// Held over a catalog write and its mirroring, so that a late mirroring can never bring a
     /// deleted stream back.
-    writing: Mutex<()>,
+    writing: Mutex<InDoubt>,
     follower: JoinHandle<()>,
 }
 
@@ -59,6 +62,10 @@ pub enum RegistryError {
         detail: String,
     },
 }
+
+/// Streams whose latest write failed and that could not be read since, and the version that the write was to
+/// replace.
+type InDoubt = HashMap<StreamKey, Option<Version>>;
 
 #[derive(Default)]
 struct Mirror {
@@ -128,7 +135,7 @@ impl Registry {
         Ok(Arc::new(Registry {
             catalog,
             mirror,
-            writing: Mutex::new(()),
+            writing: Mutex::default(),
             follower,
         }))
     }
@@ -164,7 +171,7 @@ impl Registry {
         &self,
         make: impl FnOnce(LaneId) -> DeliveryStream,
     ) -> Result<Arc<DeliveryStream>, RegistryError> {
-        let _writing = self.writing.lock().await;
+        let mut doubts = self.writing.lock().await;
         let stream = make(self.next_lane().await?);
         let key = stream.key.catalog_key();
         match self
@@ -174,7 +181,10 @@ impl Registry {
         {
             Ok(version) => Ok(self.mirror.put(version, stream)),
             Err(CatalogError::Conflict { .. }) => Err(RegistryError::Exists(stream.key)),
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                self.look(&mut doubts, stream.key, None).await;
+                Err(error.into())
+            }
         }
     }
 
@@ -188,7 +198,7 @@ impl Registry {
         key: &StreamKey,
         mut change: impl FnMut(&DeliveryStream) -> Result<DeliveryStream, E>,
     ) -> Result<Arc<DeliveryStream>, E> {
-        let _writing = self.writing.lock().await;
+        let mut doubts = self.writing.lock().await;
         let catalog_key = key.catalog_key();
         loop {
             let found = self
@@ -211,7 +221,10 @@ impl Registry {
             {
                 Ok(version) => return Ok(self.mirror.put(version, changed)),
                 Err(CatalogError::Conflict { .. }) => {}
-                Err(error) => return Err(RegistryError::from(error).into()),
+                Err(error) => {
+                    self.look(&mut doubts, key.clone(), Some(version)).await;
+                    return Err(RegistryError::from(error).into());
+                }
             }
         }
     }
@@ -222,7 +235,7 @@ impl Registry {
     /// # Errors
     /// The catalog's failure.
     pub async fn forget(&self, key: &StreamKey, lane: LaneId) -> Result<(), RegistryError> {
-        let _writing = self.writing.lock().await;
+        let mut doubts = self.writing.lock().await;
         let catalog_key = key.catalog_key();
         let Some(Versioned { version, value }) = self.catalog.get(&catalog_key).await? else {
             return Ok(());
@@ -238,7 +251,43 @@ impl Registry {
             }
             // Somebody else changed it: the supervisor looks again.
             Err(CatalogError::Conflict { .. }) => Ok(()),
+            Err(error) => {
+                self.look(&mut doubts, key.clone(), Some(version)).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Mirrors what the catalog really holds of streams in doubt, as far as it can be read now.
+    pub(crate) async fn settle(&self) {
+        let mut doubts = self.writing.lock().await;
+        for (key, replaced) in std::mem::take(&mut *doubts) {
+            self.look(&mut doubts, key, replaced).await;
+        }
+    }
+
+    /// Mirrors what the catalog holds of a stream, after a write that failed and that was to replace the value
+    /// of this version. What cannot be read stays in doubt.
+    async fn look(&self, doubts: &mut InDoubt, key: StreamKey, replaced: Option<Version>) {
+        let catalog_key = key.catalog_key();
+        let found = match self.catalog.get(&catalog_key).await {
+            Ok(Some(found)) => {
+                decode(&catalog_key, &found.value).map(|it| Some((found.version, it)))
+            }
+            Ok(None) => Ok(None),
             Err(error) => Err(error.into()),
+        };
+        match (found, replaced) {
+            (Ok(Some((version, stream))), _) => {
+                self.mirror.put(version, stream);
+            }
+            (Ok(None), Some(replaced)) => self.mirror.remove(&key, replaced),
+            (Ok(None), None) => {}
+            (Err(error), _) => {
+                tracing::error!(stream = %key, %error, "whether a change that failed was made is not known yet");
+                let known = doubts.entry(key).or_default();
+                *known = replaced.max(*known);
+            }
         }
     }
 
@@ -330,10 +379,14 @@ fn decode(key: &str, value: &[u8]) -> Result<DeliveryStream, RegistryError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering::SeqCst;
+
     use hydrant_engine::{Engine, Timestamp};
 
     use super::*;
-    use crate::stream::{BufferingHints, CompressionFormat, Destination, Encryption, S3Spec};
+    use crate::stream::{
+        BufferingHints, CompressionFormat, Destination, Encryption, S3Spec, faulty::FaultyCatalog,
+    };
 
     fn stream(name: &str, lane: LaneId) -> DeliveryStream {
         DeliveryStream {
@@ -364,12 +417,6 @@ mod tests {
         let again = registry.create(|lane| stream("a", lane)).await;
         assert!(matches!(again, Err(RegistryError::Exists(_))), "{again:?}");
 
-        let deleting = |present: &DeliveryStream| {
-            Ok::<_, RegistryError>(DeliveryStream {
-                status: Status::Deleting,
-                ..present.clone()
-            })
-        };
         registry.forget(&first.key, first.lane).await.unwrap();
         assert!(
             registry.get(&first.key).is_some(),
@@ -387,6 +434,55 @@ mod tests {
         );
         let reopened = Registry::open(catalog).await.unwrap();
         assert_eq!(reopened.get(&second.key), Some(second));
+    }
+
+    fn deleting(present: &DeliveryStream) -> Result<DeliveryStream, RegistryError> {
+        Ok(DeliveryStream {
+            status: Status::Deleting,
+            ..present.clone()
+        })
+    }
+
+    #[tokio::test]
+    async fn a_write_that_failed_but_happened_is_seen() {
+        let catalog = FaultyCatalog::new(Engine::mem().catalog);
+        let registry = Registry::open(catalog.clone()).await.unwrap();
+        let key = stream("a", LaneId(0)).key;
+        let lie = |lies| catalog.lying.store(lies, SeqCst);
+        // A lane first, so that the lie is about the stream.
+        catalog
+            .put(LAST_LANE, Bytes::from_static(b"1"), Expect::Absent)
+            .await
+            .unwrap();
+        let create = registry.create(|lane| {
+            lie(true);
+            stream("a", lane)
+        });
+        assert!(create.await.is_err());
+        assert_eq!(registry.get(&key).unwrap().status, Status::Creating);
+        assert!(registry.change(&key, deleting).await.is_err());
+        let deleted = registry.get(&key).unwrap();
+        assert_eq!(deleted.status, Status::Deleting);
+        assert!(registry.forget(&key, deleted.lane).await.is_err());
+        assert_eq!(registry.get(&key), None);
+    }
+
+    #[tokio::test]
+    async fn a_stream_in_doubt_is_read_once_it_can_be() {
+        let catalog = FaultyCatalog::new(Engine::mem().catalog);
+        let registry = Registry::open(catalog.clone()).await.unwrap();
+        let created = registry.create(|lane| stream("a", lane)).await.unwrap();
+        let change = registry.change(&created.key, |present| {
+            catalog.lying.store(true, SeqCst);
+            catalog.unreadable.store(true, SeqCst);
+            deleting(present)
+        });
+        assert!(change.await.is_err());
+        registry.settle().await;
+        assert_eq!(registry.get(&created.key), Some(created.clone()));
+        catalog.unreadable.store(false, SeqCst);
+        registry.settle().await;
+        assert_eq!(registry.get(&created.key).unwrap().status, Status::Deleting);
     }
 
     #[tokio::test]
