@@ -131,6 +131,24 @@ impl Shared {
         let _ = self.tidy.try_send(());
     }
 
+    /// The writer has ended, by itself or (`why`) not. Once is enough.
+    pub(crate) fn ended(&self, why: Option<&str>) {
+        let mut state = self.state();
+        if state.closed {
+            return;
+        }
+        state.closed = true;
+        if let Some(why) = why {
+            state.failed.get_or_insert_with(|| why.to_owned());
+        }
+        for lane in state.lanes.values() {
+            lane.wake.send_replace(());
+        }
+        drop(state);
+        // So that it ends, too.
+        self.wake_keeper();
+    }
+
     /// Where damage lies, for people.
     pub(crate) fn place(&self, segment: u64, offset: u32) -> String {
         let path = segment::path(&self.dir, segment);

@@ -465,23 +465,15 @@ impl Writer {
             // All that was acknowledged is durable; the next open seals it.
             tracing::warn!("sealing the last segment: {error}");
         }
-        let mut state = self.shared.state();
-        state.closed = true;
-        for lane in state.lanes.values() {
-            lane.wake.send_replace(());
-        }
-        drop(state);
-        // So that it ends, too.
-        self.shared.wake_keeper();
+        self.shared.ended(None);
     }
 }
 
 impl Drop for Writer {
+    /// Does nothing after [`close`](Writer::close); after a panic, nothing is appended any more, and all must know.
     fn drop(&mut self) {
-        let mut state = self.shared.state();
-        if !state.closed && state.failed.is_none() {
-            state.failed = Some("the writing thread stopped; restart the node".to_owned());
-        }
+        let why = "the writing thread stopped; restart the node";
+        self.shared.ended(Some(why));
     }
 }
 

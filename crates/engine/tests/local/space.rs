@@ -232,3 +232,32 @@ async fn a_failed_write_or_fsync_is_final_until_the_restart() {
         close(engine).await;
     }
 }
+
+#[tokio::test]
+async fn a_writer_that_panics_is_seen_and_the_log_still_closes() {
+    let dir = scratch();
+    let panics = Arc::new(AtomicBool::new(false));
+    let now = panics.clone();
+    let hook = move |op: &Op<'_>| {
+        let hit = matches!(op, Op::Sync { path } if path.extension().is_some_and(|it| it == "seg"));
+        assert!(!(hit && now.load(Ordering::Relaxed)), "injected");
+        Ok(())
+    };
+    let (engine, _) = Engine::open_with(config(dir.path()), parts(hook))
+        .await
+        .unwrap();
+    let position = engine.log.append(BUSY, frame(1, 100)).await.unwrap();
+    assert!(engine.log.usage().writable);
+    panics.store(true, Ordering::Relaxed);
+    for _ in 0..2 {
+        let failed = engine.log.append(BUSY, frame(2, 100)).await;
+        assert!(matches!(failed, Err(LogError::Failed(_))), "{failed:?}");
+    }
+    assert!(!engine.log.usage().writable);
+    assert!(read(&*engine.log, BUSY).await == [(position, frame(1, 100))]);
+    // Nothing is left running that holds the directory.
+    soon(close(engine)).await;
+    let (engine, _) = open(dir.path()).await;
+    assert!(engine.log.usage().writable);
+    close(engine).await;
+}
