@@ -47,10 +47,11 @@ enum Change {
 }
 
 impl Change {
-    fn of(op: &Op<'_>, root: &Path) -> Self {
+    /// `None` for what changes nothing.
+    fn of(op: &Op<'_>, root: &Path) -> Option<Self> {
         let name = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_owned();
         let offset = |offset: u64| usize::try_from(offset).unwrap();
-        match *op {
+        let change = match *op {
             Op::Create { path } => Change::Create(name(path)),
             Op::Write {
                 path,
@@ -67,7 +68,9 @@ impl Change {
             Op::Rename { from, to } => Change::Rename(name(from), name(to)),
             Op::Remove { path } => Change::Remove(name(path)),
             Op::SyncDir { .. } => Change::SyncDir,
-        }
+            Op::Read { .. } => return None,
+        };
+        Some(change)
     }
 }
 
@@ -76,8 +79,9 @@ type Events = Arc<Mutex<Vec<Event>>>;
 fn recording(root: &Path, events: &Events) -> EngineParts {
     let (root, events) = (root.to_owned(), events.clone());
     let hook = move |op: &Op<'_>| {
-        let change = Change::of(op, &root);
-        events.lock().unwrap().push(Event::Disk(change));
+        if let Some(change) = Change::of(op, &root) {
+            events.lock().unwrap().push(Event::Disk(change));
+        }
         Ok(())
     };
     EngineParts {

@@ -15,6 +15,8 @@ use std::{
     sync::{Arc, mpsc::Receiver},
 };
 
+use bytes::Bytes;
+
 use super::{
     MAX_SEGMENT_FRAMES, Shared,
     disk::DiskFile,
@@ -22,7 +24,7 @@ use super::{
     format::{self, DATA_START, FrameHeader, Kind, SegmentHeader},
     index::{Entry, Row, Segment, Slot, State, Totals},
     lock::DirLock,
-    reader::{decode_raw, read_run, runs, scan_lane},
+    reader::{decode_raw, read_alone, read_run, runs, scan_lane},
     recover::next_id,
     segment::{self, Prepared, write_footer},
     trim::delete_doomed,
@@ -203,25 +205,16 @@ impl Copy<'_> {
             let bytes = read_run(&file, run);
             for (entry, lane) in run.iter().zip(&mut lanes) {
                 let at = (entry.offset - run[0].offset) as usize;
-                let alone;
-                let (bytes, at) = match &bytes {
-                    Ok(bytes) => (Some(bytes), at),
-                    Err(_) => {
-                        alone = read_run(&file, std::slice::from_ref(entry)).ok();
-                        (alone.as_ref(), 0)
-                    }
-                };
-                let frame = match bytes {
+                let whole = bytes.as_ref().ok();
+                let whole =
+                    whole.and_then(|bytes| sound(bytes, at, entry, segment.nonce, lane).ok());
+                let frame = match whole {
                     _ if entry.lost => Err("lost"),
-                    Some(bytes) => decode_raw(bytes, at, entry, segment.nonce),
-                    None => Err("the disk cannot read it"),
+                    Some(frame) => Ok(frame),
+                    None => read_alone(&file, entry)
+                        .and_then(|bytes| sound(&bytes, 0, entry, segment.nonce, lane)),
                 };
-                let sound = frame.and_then(|(header, body)| {
-                    let sound = header.lane == lane && crc32fast::hash(&body) == header.body_crc;
-                    let why = "the frame's body fails its checksum";
-                    if sound { Ok((header, body)) } else { Err(why) }
-                });
-                match sound {
+                match frame {
                     Ok((header, body)) => self.frame(&header, &body, entry)?,
                     Err(why) => self.lost(segment.id, lane, entry, why),
                 }
@@ -301,6 +294,22 @@ impl Copy<'_> {
             rows,
         };
         Ok((segment, self.lanes))
+    }
+}
+
+/// A frame's header and body, if they are the ones that `entry` speaks of.
+fn sound(
+    bytes: &Bytes,
+    at: usize,
+    entry: &Entry,
+    nonce: u64,
+    lane: LaneId,
+) -> Result<(FrameHeader, Bytes), &'static str> {
+    let (header, body) = decode_raw(bytes, at, entry, nonce)?;
+    if header.lane == lane && crc32fast::hash(&body) == header.body_crc {
+        Ok((header, body))
+    } else {
+        Err("the frame's body fails its checksum")
     }
 }
 

@@ -2,9 +2,9 @@
 //! [`Disk`].
 //!
 //! That makes three things possible. Durable operations have names, so that nobody writes the
-//! rename dance twice. Each mutation first passes a [`Hook`], so that a test can fail it (a *fault
-//! point*: no space, a failed fsync) or record it (and then build every disk that a power cut could
-//! have left). And a reader of the code sees in one file what is asked of the operating system.
+//! rename dance twice. Each mutation and each read first passes a [`Hook`], so that a test can fail it (a
+//! *fault point*: no space, a failed fsync, a bad sector) or record it (and then build every disk that a
+//! power cut could have left). And a reader of the code sees in one file what is asked of the operating system.
 //!
 //! What is asked of the hardware: an fsync that returned survives a power cut, and rewriting bytes
 //! of a disk block with themselves does not endanger them (SQLite calls it *powersafe overwrite*).
@@ -25,8 +25,10 @@ use rustix::{
 
 /// How many slices one `pwritev` takes on every platform (`IOV_MAX`).
 const SLICES_PER_WRITE: usize = 1024;
+/// How often a read is tried: what a disk fails to read once it often reads the next time.
+const READ_TRIES: usize = 3;
 
-/// A mutation of the disk that is about to happen.
+/// What is about to be asked of the disk.
 #[derive(Debug)]
 pub enum Op<'a> {
     /// A new, empty file.
@@ -79,6 +81,15 @@ pub enum Op<'a> {
         /// The directory.
         path: &'a Path,
     },
+    /// Bytes of a file are read. The one that changes nothing.
+    Read {
+        /// The file.
+        path: &'a Path,
+        /// Where the first byte is.
+        offset: u64,
+        /// How many.
+        len: usize,
+    },
 }
 
 /// Sees every [`Op`] before it happens, and may make it fail. For tests and simulations.
@@ -102,7 +113,7 @@ impl Disk {
         Self::default()
     }
 
-    /// The machine's disk, but `hook` sees each mutation first.
+    /// The machine's disk, but `hook` sees first what is asked of it.
     pub fn with_hook(hook: Hook) -> Self {
         Disk { hook: Some(hook) }
     }
@@ -279,6 +290,11 @@ impl DiskFile {
     pub(crate) fn read_from_disk(&self) {
         // Pages that were merely not written yet are kept by writing them.
         let _ = self.sync();
+        self.forget_clean_pages();
+    }
+
+    /// As [`read_from_disk`](Self::read_from_disk), for what is known to be durable.
+    pub(crate) fn forget_clean_pages(&self) {
         forget_clean_pages(&self.file);
     }
 
@@ -320,6 +336,27 @@ impl DiskFile {
 
     /// Up to `len` bytes from `offset`; fewer only at the end of the file.
     pub(crate) fn read_at(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut tries = 1;
+        loop {
+            match self.read_once(offset, len) {
+                Err(error) if tries < READ_TRIES => {
+                    tracing::warn!(
+                        "reading {} at byte {offset}: {error}; again",
+                        self.path.display()
+                    );
+                    tries += 1;
+                }
+                read => return read,
+            }
+        }
+    }
+
+    fn read_once(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        self.disk.pass(&Op::Read {
+            path: &self.path,
+            offset,
+            len,
+        })?;
         let mut bytes = Vec::with_capacity(len);
         while bytes.len() < len {
             let at = offset + bytes.len() as u64;

@@ -226,11 +226,14 @@ impl Cursor {
             };
             for entry in run {
                 let at = (entry.offset - run[0].offset) as usize;
-                let frame = match &bytes {
+                let whole = bytes.as_ref().ok();
+                let whole = whole.and_then(|bytes| decode(bytes, at, entry, nonce, self.lane).ok());
+                let frame = match (whole, &file) {
                     _ if entry.lost => Err("lost"),
-                    Ok(bytes) => decode(bytes, at, entry, nonce, self.lane),
-                    // One bad sector must not take its neighbours along.
-                    Err(_) => read_alone(file.as_ref(), entry, nonce, self.lane),
+                    (Some(frame), _) => Ok(frame),
+                    (None, Some(file)) => read_alone(file, entry)
+                        .and_then(|bytes| decode(&bytes, 0, entry, nonce, self.lane)),
+                    (None, None) => Err("its file is missing"),
                 };
                 match frame {
                     Ok(frame) => frames.push(Ok((Position(entry.position), frame))),
@@ -285,17 +288,11 @@ fn open(shared: &Shared, id: u64) -> io::Result<Option<DiskFile>> {
     }
 }
 
-/// One frame, whose neighbours could not be read.
-fn read_alone(
-    file: Option<&DiskFile>,
-    entry: &Entry,
-    nonce: u64,
-    lane: LaneId,
-) -> Result<Frame, &'static str> {
-    let file = file.ok_or("its file is missing")?;
-    let bytes = read_run(file, std::slice::from_ref(entry));
-    let bytes = bytes.map_err(|_| "the disk cannot read it")?;
-    decode(&bytes, 0, entry, nonce, lane)
+/// The bytes of one frame, which was no good when it was read with its neighbours. One bad sector must not take
+/// them along, and what is wrong may be in memory alone: so it is read again, by itself and from the disk.
+pub(crate) fn read_alone(file: &DiskFile, entry: &Entry) -> Result<Bytes, &'static str> {
+    file.forget_clean_pages();
+    read_run(file, std::slice::from_ref(entry)).map_err(|_| "the disk cannot read it")
 }
 
 /// A lane's entries in a segment whose index is damaged.

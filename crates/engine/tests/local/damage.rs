@@ -1,14 +1,21 @@
 //! Rot is noticed, named, counted, never passed on, and costs what it hit alone.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use futures::StreamExt;
-use hydrant_engine::{Engine, Frame, LaneId, LogError, Position};
+use hydrant_engine::{
+    Engine, EngineParts, Frame, LaneId, LogError, Position,
+    local::disk::{Disk, Op},
+};
 
-use super::{close, frame, open, read, read_all, scratch};
+use super::{close, config, frame, open, read, read_all, scratch};
 
 const LANE: LaneId = LaneId(1);
 const OTHER: LaneId = LaneId(2);
@@ -209,4 +216,74 @@ async fn a_destroyed_segment_leaves_the_rest_readable() {
     let next = engine.log.append(LANE, frame(1, 1)).await.unwrap();
     assert!(next > frames[59].0);
     close(engine).await;
+}
+
+/// What becomes of the log's frames when `on_read` sees each read of a segment that is longer than a header.
+async fn read_with(
+    dir: &Path,
+    on_read: impl Fn() -> io::Result<()> + Send + Sync + 'static,
+) -> (Vec<Result<(Position, Frame), LogError>>, u64) {
+    let hook = move |op: &Op<'_>| match op {
+        Op::Read { path, len, .. } if path.extension().is_some_and(|it| it == "seg") => {
+            if *len >= 700 { on_read() } else { Ok(()) }
+        }
+        _ => Ok(()),
+    };
+    let parts = EngineParts {
+        disk: Disk::with_hook(Arc::new(hook)),
+        ..EngineParts::system().unwrap()
+    };
+    let (engine, _) = Engine::open_with(config(dir), parts).await.unwrap();
+    let found = read_all(&*engine.log, LANE).await;
+    let damaged = engine.log.usage().damaged_frames;
+    close(engine).await;
+    (found, damaged)
+}
+
+#[tokio::test]
+async fn a_read_that_fails_now_and_then_is_no_damage() {
+    let dir = scratch();
+    let (engine, _) = open(dir.path()).await;
+    let frames = fill(&engine, 40, 700).await;
+    close(engine).await;
+    let reads = AtomicUsize::new(0);
+    let every_other = move || match reads.fetch_add(1, Relaxed) % 2 {
+        0 => Err(io::Error::other("injected")),
+        _ => Ok(()),
+    };
+    let (found, damaged) = read_with(dir.path(), every_other).await;
+    let found: Vec<_> = found.into_iter().map(Result::unwrap).collect();
+    assert!(found == frames);
+    assert_eq!(damaged, 0);
+}
+
+#[tokio::test]
+async fn bytes_that_are_sound_when_they_are_read_again_are_no_damage() {
+    let dir = scratch();
+    let (engine, _) = open(dir.path()).await;
+    let frames = fill(&engine, 5, 700).await;
+    close(engine).await;
+    let file = segments(dir.path()).remove(0);
+    let at = find(&file, frames[2].1.payload()) + 100;
+    flip(&file, at);
+    // Before the second read after the open's, the right bytes are there again.
+    let reads = Arc::new(AtomicUsize::new(0));
+    let (mended, seen) = (file.clone(), reads.clone());
+    let mend = move || {
+        if seen.fetch_add(1, Relaxed) == 1 {
+            let sound = fs::read(&mended).unwrap()[at] ^ 0x40;
+            let bytes = fs::File::options().write(true).open(&mended).unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&bytes, &[sound], at as u64).unwrap();
+        }
+        Ok(())
+    };
+    let (found, damaged) = read_with(dir.path(), mend).await;
+    assert_eq!(
+        reads.load(Relaxed),
+        2,
+        "once with its neighbours, once alone"
+    );
+    let found: Vec<_> = found.into_iter().map(Result::unwrap).collect();
+    assert!(found == frames);
+    assert_eq!(damaged, 0);
 }
