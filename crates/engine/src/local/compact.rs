@@ -13,6 +13,7 @@ use std::{
     collections::BTreeMap,
     io::{self, IoSlice},
     sync::{Arc, mpsc::Receiver},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -29,7 +30,7 @@ use super::{
     segment::{self, Prepared, write_footer},
     trim::delete_doomed,
 };
-use crate::log::LaneId;
+use crate::{clock::Clock, log::LaneId};
 
 /// A segment with at most this part of the usual size in frames is small: it may be copied although
 /// all of it lives.
@@ -39,11 +40,17 @@ const MANY: usize = 8;
 /// How much is written at once.
 const WRITE_BYTES: usize = 1 << 20;
 
+/// The pause after a compaction that failed. It is woken at every trim, and a disk that has no room or cannot read
+/// has none a moment later either.
+const FAILED_PAUSE: Duration = Duration::from_secs(60);
+
 /// The keeper: deletes and compacts whenever it is woken, until the log is closed.
-pub(crate) fn keep(shared: &Shared, wake: &Receiver<()>, _lock: Arc<DirLock>) {
+pub(crate) fn keep(shared: &Shared, clock: &dyn Clock, wake: &Receiver<()>, _lock: Arc<DirLock>) {
+    let mut paused_until = Duration::ZERO;
     while wake.recv().is_ok() {
         delete_doomed(shared);
         while !shared.state().closed
+            && clock.monotonic() >= paused_until
             && let Some(run) = pick(shared)
         {
             match compact(shared, &run) {
@@ -51,8 +58,9 @@ pub(crate) fn keep(shared: &Shared, wake: &Receiver<()>, _lock: Arc<DirLock>) {
                 // A segment was forgotten while it was read: there is less to do.
                 Err(_) if !run.iter().all(|it| shared.state().holds(it.id)) => {}
                 Err(error) => {
-                    tracing::warn!("compaction gave up for now: {error}");
-                    break;
+                    let pause = FAILED_PAUSE.as_secs();
+                    tracing::warn!("compaction failed; it is tried again in {pause} s: {error}");
+                    paused_until = clock.monotonic().saturating_add(FAILED_PAUSE);
                 }
             }
         }

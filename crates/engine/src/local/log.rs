@@ -102,11 +102,12 @@ impl LocalLog {
             })
             .map_err(|source| failed("start a thread for", source))?;
         let (alive, kept, held) = (Alive::new(&running), shared.clone(), lock.clone());
+        let clock = parts.clock.clone();
         thread::Builder::new()
             .name("log-keeper".to_owned())
             .spawn(move || {
                 let _alive = alive;
-                compact::keep(&kept, &woken, held);
+                compact::keep(&kept, &*clock, &woken, held);
             })
             .map_err(|source| failed("start a thread for", source))?;
         shared.wake_keeper();

@@ -4,12 +4,13 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use hydrant_engine::{
-    Engine, EngineConfig, EngineParts, Expect, LaneId, LogError,
+    Engine, EngineConfig, EngineParts, Expect, LaneId, LogError, ManualClock, Timestamp,
     conformance::soon,
     local::disk::{Disk, Op},
 };
@@ -66,6 +67,62 @@ async fn leftovers_of_one_lane_hold_no_disk_of_others() {
     assert!(read(&*engine.log, PINNED).await == pinned[30..]);
     engine.log.trim(PINNED, pinned[49].0.next()).await.unwrap();
     shrinks_to(&engine, 17 << 10).await;
+    close(engine).await;
+}
+
+#[tokio::test]
+async fn a_compaction_that_failed_is_not_tried_again_at_once() {
+    let dir = scratch();
+    let failing = Arc::new(AtomicBool::new(true));
+    let failures = Arc::new(AtomicUsize::new(0));
+    let (fails, counted) = (failing.clone(), failures.clone());
+    let hook = move |op: &Op<'_>| match op {
+        // The index of a copy; the writer's own segments have their names by then.
+        Op::Write { path, parts, .. }
+            if path.extension().is_some_and(|it| it == "tmp")
+                && parts.iter().any(|part| part.starts_with(b"HYDRFTR\0"))
+                && fails.load(Ordering::Relaxed) =>
+        {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Err(io::ErrorKind::StorageFull.into())
+        }
+        _ => Ok(()),
+    };
+    let clock = ManualClock::new(Timestamp(0));
+    let parts = EngineParts {
+        clock: Arc::new(clock.clone()),
+        ..parts(hook)
+    };
+    let (engine, _) = Engine::open_with(config(dir.path()), parts).await.unwrap();
+    let churn = async |from: u64, to: u64| {
+        for number in from..to {
+            if number % 8 == 0 {
+                engine.log.append(PINNED, frame(number, 40)).await.unwrap();
+            }
+            let last = engine.log.append(BUSY, frame(number, 3000)).await.unwrap();
+            engine.log.trim(BUSY, last.next()).await.unwrap();
+        }
+    };
+    let failed_times = async |times: usize| {
+        soon(async {
+            while failures.load(Ordering::Relaxed) < times {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    };
+    churn(0, 200).await;
+    failed_times(1).await;
+    churn(200, 400).await;
+    assert_eq!(failures.load(Ordering::Relaxed), 1);
+    clock.advance(Duration::from_secs(60));
+    churn(400, 401).await;
+    failed_times(2).await;
+    failing.store(false, Ordering::Relaxed);
+    clock.advance(Duration::from_secs(60));
+    churn(401, 402).await;
+    shrinks_to(&engine, 96 << 10).await;
+    assert_eq!(read(&*engine.log, PINNED).await.len(), 51);
     close(engine).await;
 }
 
