@@ -19,9 +19,18 @@ use crate::{
     stream::DeliveryStream,
 };
 
-/// How long a destination may take for one attempt. Far longer than any that works needs; one that hangs (a
-/// network file system that is gone) must not keep the uploads and memory of all streams for ever.
-pub(crate) const ATTEMPT_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// How long a destination may take for one attempt at an object without a byte. Far longer than any that works
+/// needs; one that hangs (a network file system that is gone) must not keep the uploads and memory of
+/// all streams for ever.
+const ATTEMPT_BASE: Duration = Duration::from_secs(15 * 60);
+/// The slowest line that delivery is meant to work on, in bytes per second: slower than what the time-out of
+/// one request to S3 allows for, so that an attempt that moves is not given up here.
+const SLOWEST_LINE: u64 = 32 << 10;
+
+/// How long a destination may take for one attempt at an object of so many bytes.
+pub(crate) fn attempt_limit(bytes: u64) -> Duration {
+    ATTEMPT_BASE + Duration::from_secs(bytes / SLOWEST_LINE)
+}
 
 /// How it ended.
 #[derive(Debug)]
@@ -159,11 +168,12 @@ impl Attempts {
             body: body.clone(),
         };
         self.lane.series.attempts.inc();
+        let limit = attempt_limit(self.intent.bytes);
         let delivered = tokio::select! {
             delivered = destination.deliver(&object) => delivered,
-            () = self.context.clock.sleep(ATTEMPT_LIMIT) => Err(DeliveryError::Retry {
+            () = self.context.clock.sleep(limit) => Err(DeliveryError::Retry {
                 code: "InternalError".to_owned(),
-                message: format!("no answer in {} s", ATTEMPT_LIMIT.as_secs()),
+                message: format!("no answer in {} s", limit.as_secs()),
                 unreachable: true,
             }),
         };
@@ -194,5 +204,23 @@ impl Attempts {
             "delivery failed: {}",
             error.message()
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::destination::s3::{PART_BYTES, PARTS_AT_ONCE, REQUEST_TIMEOUT};
+
+    #[test]
+    fn an_object_whose_every_part_just_makes_it_is_not_given_up() {
+        for parts in [1, 2, 16, 17] {
+            let rounds = u32::try_from(parts).unwrap().div_ceil(PARTS_AT_ONCE as u32);
+            let bytes = parts * PART_BYTES as u64;
+            assert!(
+                attempt_limit(bytes) > REQUEST_TIMEOUT * rounds,
+                "{parts} parts"
+            );
+        }
     }
 }

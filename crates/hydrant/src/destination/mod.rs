@@ -142,7 +142,7 @@ impl From<BodyError> for DeliveryError {
 /// 2. **Whole.** An object is there with all its bytes or not at all.
 /// 3. **Idempotent.** Called again with the same key and the same bytes, after a crash or a time-out, it
 ///    leaves one object.
-/// 4. **Bounded.** It gives up within a minute or so and holds a small constant of memory.
+/// 4. **Bounded.** It gives up when nothing moves for some minutes and holds a small constant of memory.
 #[async_trait]
 pub trait Destination: Send + Sync + fmt::Debug {
     /// Puts the object.

@@ -27,6 +27,8 @@ use object_store::{
     path::Path,
 };
 
+#[cfg(test)]
+pub(crate) use door::REQUEST_TIMEOUT;
 pub use door::SharedClient;
 use door::{Door, Seen};
 
@@ -37,7 +39,7 @@ use crate::{credentials::outbound::Source, stream::Encryption};
 /// 10,000 parts this allows for objects of 80 GB.
 pub const PART_BYTES: usize = 8 << 20;
 /// Parts under way at a time.
-const PARTS_AT_ONCE: usize = 2;
+pub(crate) const PARTS_AT_ONCE: usize = 2;
 /// How long `object_store` itself retries.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_RETRIES: usize = 2;

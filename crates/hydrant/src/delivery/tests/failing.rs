@@ -6,7 +6,7 @@ use hydrant_engine::{Engine, Frame, Timestamp};
 
 use super::rig::{BEGIN, Rig, Scripted, calm, until};
 use crate::{
-    delivery::{Settings, attempt::ATTEMPT_LIMIT, checkpoint, retry},
+    delivery::{Settings, attempt::attempt_limit, checkpoint, retry},
     destination::DeliveryError,
     stream::CompressionFormat,
 };
@@ -382,7 +382,7 @@ async fn a_destination_that_never_answers_is_given_up_and_asked_again() {
     rig.put(stream.lane, &["a"]).await;
     rig.pass(60).await;
     rig.delivered(1).await;
-    rig.pass(ATTEMPT_LIMIT.as_secs()).await;
+    rig.pass(attempt_limit(1).as_secs()).await;
     until("it is told", || {
         let error = rig.status(&stream.key).unwrap().last_error;
         error.is_some_and(|error| error.message.contains("no answer"))

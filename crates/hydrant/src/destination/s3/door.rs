@@ -21,8 +21,8 @@ use crate::credentials::outbound::Source;
 
 /// To set up a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// For one request with its answer; a part on a slow line included.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// For one request with its answer. Two parts of 8 MiB go up at a time: a line of 56 KiB/s is fast enough.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Connections kept for the next request, for each host.
 const IDLE_CONNECTIONS: usize = 32;
 /// Of an error's body, enough for its code.
