@@ -88,6 +88,8 @@ pub struct LaneUsage {
     pub bytes: u64,
     /// Arrival of the frame with the lowest position.
     pub oldest: Option<Timestamp>,
+    /// Above the highest position; [`Position::START`] without frames. All that was acknowledged lies below.
+    pub end: Position,
 }
 
 /// Why a log could not do as asked, by what the caller can do about it.

@@ -178,16 +178,12 @@ impl Log for MemLog {
     fn lane_usage(&self, lane: LaneId) -> LaneUsage {
         let state = self.state();
         let mut usage = LaneUsage::default();
-        for frame in state
-            .lanes
-            .get(&lane)
-            .into_iter()
-            .flat_map(BTreeMap::values)
-        {
+        for (position, frame) in state.lanes.get(&lane).into_iter().flatten() {
             usage.frames += 1;
             usage.records += frame.records() as u64;
             usage.bytes += frame.bytes() as u64;
             usage.oldest.get_or_insert(frame.arrival());
+            usage.end = position.next();
         }
         usage
     }

@@ -11,8 +11,8 @@ use std::{
 
 use futures::future::join_all;
 use hydrant_engine::{
-    Chance, Engine, EngineConfig, EngineParts, Frame, LaneId, LogError, Position, Timestamp,
-    local::disk::Disk,
+    Chance, Engine, EngineConfig, EngineParts, Frame, LaneId, LaneUsage, LogError, Position,
+    Timestamp, local::disk::Disk,
 };
 use proptest::{
     prelude::*,
@@ -255,11 +255,15 @@ impl Pair {
                 found.iter().map(|it| it.0.0).collect::<Vec<_>>(),
                 expected.iter().map(|it| it.0.0).collect::<Vec<_>>()
             );
-            assert_eq!(
-                self.local.log.lane_usage(LaneId(lane)),
-                self.model.log.lane_usage(LaneId(lane)),
-                "usage of lane {lane}"
-            );
+            let usage = self.local.log.lane_usage(LaneId(lane));
+            let last = found.last().map(|(position, _)| position.next());
+            assert_eq!(usage.end, last.unwrap_or_default(), "end of lane {lane}");
+            // The two give different positions.
+            let model = LaneUsage {
+                end: usage.end,
+                ..self.model.log.lane_usage(LaneId(lane))
+            };
+            assert_eq!(usage, model, "usage of lane {lane}");
         }
         assert_eq!(
             self.local.log.lanes().await.unwrap(),

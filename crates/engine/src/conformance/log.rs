@@ -72,6 +72,7 @@ fn usage_of(frames: &[(Position, Frame)]) -> LaneUsage {
         records: frames.iter().map(|(_, it)| it.records() as u64).sum(),
         bytes: frames.iter().map(|(_, it)| it.bytes() as u64).sum(),
         oldest: frames.first().map(|(_, it)| it.arrival()),
+        end: frames.last().map_or(Position::START, |(at, _)| at.next()),
     }
 }
 

@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use super::format::{Kind, stored};
 use crate::{
     clock::Timestamp,
-    log::{LaneId, LaneUsage},
+    log::{LaneId, LaneUsage, Position},
 };
 
 /// Where a frame lies in its segment, and what is known of it.
@@ -305,6 +305,10 @@ impl State {
                 records: lane.live.records,
                 bytes: lane.live.bytes,
                 oldest: lane.oldest.filter(|_| lane.live.frames > 0),
+                end: match lane.live.frames {
+                    0 => Position::START,
+                    _ => Position(lane.last).next(),
+                },
             })
     }
 

@@ -6,7 +6,7 @@
 //! | `GET /readyz` | 200 while puts can be acknowledged; else 503 and why not |
 //! | `GET /metrics` | every metric, in OpenMetrics text |
 //! | `GET /api/streams` | [`model::Streams`] |
-//! | `POST /api/streams/{account}/{region}/{name}/flush` | [`model::Flushed`], once everything is delivered |
+//! | `POST /api/streams/{account}/{region}/{name}/flush` | [`model::Flushed`], once everything is delivered; 504 after [`FLUSH_WAIT`] |
 //! | `GET /api/trace/{record_id}` | [`model::Trace`] |
 //!
 //! It listens on loopback unless the operator says otherwise, and refuses web pages (`guard`).
@@ -14,6 +14,8 @@
 mod convert;
 mod guard;
 pub mod model;
+#[cfg(test)]
+mod tests;
 
 use std::{
     io,
@@ -21,6 +23,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use axum::{
@@ -60,6 +63,9 @@ pub struct Console {
     /// Set when the node begins to stop.
     pub stopping: AtomicBool,
 }
+
+/// How long a flush is waited for. Delivery goes on without anybody who waits.
+pub const FLUSH_WAIT: Duration = Duration::from_secs(10 * 60);
 
 type Shared = State<Arc<Console>>;
 
@@ -143,7 +149,18 @@ async fn flush(
     Path((account, region, name)): Path<(String, String, String)>,
 ) -> Response {
     let key = StreamKey::new(account, region, name);
-    match console.delivery.flush(&key).await {
+    let flushed = tokio::select! {
+        flushed = console.delivery.flush(&key) => flushed,
+        () = console.clock.sleep(FLUSH_WAIT) => {
+            let error = format!(
+                "not everything of {key} is delivered after {} s; delivery goes on. \
+                 `hydrant streams` shows how it stands; flush again to wait on",
+                FLUSH_WAIT.as_secs()
+            );
+            return problem(StatusCode::GATEWAY_TIMEOUT, error);
+        }
+    };
+    match flushed {
         Ok(flushed) => Json(convert::flushed(flushed)).into_response(),
         Err(error) => {
             let status = match error {

@@ -1,12 +1,26 @@
 //! Flushes that a worker has been asked for: what each waits for and when it is answered. Pure but for the reply.
 
-use hydrant_engine::{Position, Timestamp};
+use hydrant_engine::Position;
 use tokio::sync::oneshot;
 
 use super::status::{FlushError, Flushed, LastError};
 
-/// Where the answer to a flush goes.
-pub(crate) type Reply = oneshot::Sender<Result<Flushed, FlushError>>;
+/// A flush that was asked for.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// Where the answer goes.
+    pub(crate) reply: oneshot::Sender<Result<Flushed, FlushError>>,
+    /// All that was acknowledged before lies below. By position, not by time: clocks jump.
+    pub(crate) end: Position,
+}
+
+impl Asked {
+    /// Nothing can be delivered at present.
+    pub(crate) fn refuse(self, error: &LastError) {
+        // Whoever asked may have gone.
+        let _ = self.reply.send(Err(FlushError::Failing(error.clone())));
+    }
+}
 
 /// The flushes that wait.
 #[derive(Debug, Default)]
@@ -16,8 +30,7 @@ pub(crate) struct Flushes {
 
 #[derive(Debug)]
 struct Flush {
-    reply: Reply,
-    asked: Timestamp,
+    asked: Asked,
     /// Attempts that had failed when it was asked for.
     failures: u64,
     /// Everything below must be delivered; unknown until the worker has seen all that was acknowledged.
@@ -26,9 +39,10 @@ struct Flush {
 }
 
 impl Flushes {
-    pub(crate) fn add(&mut self, reply: Reply, asked: Timestamp, failures: u64) {
+    pub(crate) fn add(&mut self, asked: Asked, failures: u64) {
+        // Those who have gone are not waited for.
+        self.waiting.retain(|flush| !flush.asked.reply.is_closed());
         self.waiting.push(Flush {
-            reply,
             asked,
             failures,
             below: None,
@@ -40,10 +54,10 @@ impl Flushes {
         self.waiting.is_empty()
     }
 
-    /// Whether the worker must find out up to where the log goes, and the latest time that matters.
-    pub(crate) fn searching(&self) -> Option<Timestamp> {
+    /// Whether the worker must find out if it has seen all, and the highest end that matters.
+    pub(crate) fn searching(&self) -> Option<Position> {
         let open = self.waiting.iter().filter(|flush| flush.below.is_none());
-        open.map(|flush| flush.asked).max()
+        open.map(|flush| flush.asked.end).max()
     }
 
     /// Everything acknowledged before the flushes lies below `end`.
@@ -74,7 +88,7 @@ impl Flushes {
                 objects: flush.objects,
             };
             // Whoever asked may have gone.
-            let _ = flush.reply.send(Ok(flushed));
+            let _ = flush.asked.reply.send(Ok(flushed));
         }
     }
 
@@ -84,7 +98,14 @@ impl Flushes {
             .waiting
             .extract_if(.., |flush| flush.failures < failures)
         {
-            let _ = flush.reply.send(Err(FlushError::Failing(error.clone())));
+            flush.asked.refuse(error);
+        }
+    }
+
+    /// Answers all: nothing goes on at present.
+    pub(crate) fn fail_all(&mut self, error: &LastError) {
+        for flush in self.waiting.drain(..) {
+            flush.asked.refuse(error);
         }
     }
 }

@@ -51,7 +51,7 @@ pub use self::{
     checkpoint::{LastDelivery, Span},
     status::{FlushError, Flushed, LastError, StreamStatus, Trace},
 };
-use self::{cut::Moment, supervisor::Supervisor};
+use self::{cut::Moment, flush::Asked, supervisor::Supervisor};
 use crate::{
     destination::Destinations,
     metrics::DeliveryMetrics,
@@ -216,7 +216,8 @@ impl Delivery {
     /// the call is delivered.
     ///
     /// # Errors
-    /// [`FlushError::Failing`] at the first attempt that fails; delivery goes on trying.
+    /// [`FlushError::Failing`] at the first attempt that fails, or when catalog or log do; delivery goes on trying.
+    /// There may be no answer for as long as a destination gives none.
     pub async fn flush(&self, key: &StreamKey) -> Result<Flushed, FlushError> {
         let active = self
             .context
@@ -226,7 +227,8 @@ impl Delivery {
         let worker = active.and_then(|stream| self.supervisor.worker(stream.lane));
         let worker = worker.ok_or_else(|| FlushError::NotActive(key.clone()))?;
         let (reply, answer) = oneshot::channel();
-        if worker.flushes.send(reply).await.is_err() {
+        let end = self.context.engine.log.lane_usage(worker.lane()).end;
+        if worker.flushes.send(Asked { reply, end }).await.is_err() {
             return Err(FlushError::Stopped);
         }
         answer.await.unwrap_or(Err(FlushError::Stopped))

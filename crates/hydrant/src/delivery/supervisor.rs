@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Context, TraceError, checkpoint,
-    flush::Reply,
+    flush::Asked,
     lane::{Lane, Shown, labels},
     receipts::{self, Outcome},
     status::Trace,
@@ -55,7 +55,7 @@ pub(crate) struct Supervisor {
 pub(crate) struct Worker {
     lane: Arc<Lane>,
     stream: watch::Sender<Arc<DeliveryStream>>,
-    pub(crate) flushes: mpsc::Sender<Reply>,
+    pub(crate) flushes: mpsc::Sender<Asked>,
     /// Its end, when it has come.
     ended: watch::Receiver<Option<Ended>>,
 }
@@ -63,6 +63,10 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn shown(&self) -> Shown {
         self.lane.shown().clone()
+    }
+
+    pub(crate) fn lane(&self) -> LaneId {
+        self.lane.id
     }
 
     async fn ended(&self) {

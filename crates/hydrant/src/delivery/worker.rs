@@ -23,7 +23,7 @@ use super::{
     attempt::{Attempts, Done},
     checkpoint::{Checkpoint, CheckpointError, Intent},
     cut::{Buffer, Limits},
-    flush::{Flushes, Reply},
+    flush::{Asked, Flushes},
     lane::Lane,
     object::{self, Purpose, span_uuid},
     receipts::{self, Outcome, SpanReceipt},
@@ -51,7 +51,7 @@ pub(crate) enum Ended {
 pub(crate) struct Inputs {
     pub(crate) lane: Arc<Lane>,
     pub(crate) stream: watch::Receiver<Arc<DeliveryStream>>,
-    pub(crate) flushes: mpsc::Receiver<Reply>,
+    pub(crate) flushes: mpsc::Receiver<Asked>,
 }
 
 /// Runs until it is told to stop or another takes over.
@@ -71,7 +71,7 @@ struct Worker {
     context: Arc<Context>,
     lane: Arc<Lane>,
     stream: watch::Receiver<Arc<DeliveryStream>>,
-    requests: mpsc::Receiver<Reply>,
+    requests: mpsc::Receiver<Asked>,
     checkpoint: Checkpoint,
     /// `None` after the log's stream ended.
     following: Option<Following>,
@@ -92,14 +92,17 @@ impl Worker {
         let Inputs {
             lane,
             stream,
-            flushes,
+            flushes: mut requests,
         } = inputs;
         let seed = context.chance.next_u64();
         let checkpoint = loop {
             let catalog = context.engine.catalog.clone();
             match Checkpoint::take_over(catalog, lane.id, context.owner, seed).await {
                 Ok(checkpoint) => break checkpoint,
-                Err(error) => trouble(&context, &lane, error).await?,
+                Err(error) => {
+                    let error = trouble(&context, &lane, error)?;
+                    pause(&context, &lane, &mut requests, &error).await?;
+                }
             }
         };
         lane.broken(None);
@@ -110,7 +113,7 @@ impl Worker {
             context,
             lane,
             stream,
-            requests: flushes,
+            requests,
             checkpoint,
             taken: cursor,
             buffer: None,
@@ -154,7 +157,7 @@ impl Worker {
                 () = self.lane.discard.cancelled() => return Err(Ended::Stopped),
                 () = self.lane.stop.cancelled() => return Ok(()),
                 Some(done) = self.attempts.join_next() => self.settle(done).await?,
-                Some(reply) = self.requests.recv() => self.asked_to_flush(reply),
+                Some(asked) = self.requests.recv() => self.asked_to_flush(asked),
                 Ok(()) = failures.changed(), if !self.flushes.is_empty() => self.fail_flushes(),
                 // New hints hold for the open buffer: back to the top.
                 Ok(()) = self.stream.changed() => {}
@@ -279,7 +282,8 @@ impl Worker {
             return Ok(());
         }
         tracing::error!(stream = %self.lane.key, %error, "the log cannot be followed; trying again");
-        self.context.clock.sleep(TROUBLE_PAUSE).await;
+        let error = in_words(self.context.clock.now(), &error);
+        self.be_held_up(&error).await?;
         self.following = Some(self.context.engine.log.follow(self.lane.id, self.taken));
         Ok(())
     }
@@ -465,9 +469,18 @@ impl Worker {
                     self.lane.show(&self.checkpoint.state);
                     return Ok(());
                 }
-                Err(error) => trouble(&self.context, &self.lane, error).await?,
+                Err(error) => {
+                    let error = trouble(&self.context, &self.lane, error)?;
+                    self.be_held_up(&error).await?;
+                }
             }
         }
+    }
+
+    /// Tells all who wait for a flush that nothing goes on, and waits a while.
+    async fn be_held_up(&mut self, error: &LastError) -> Result<(), Ended> {
+        self.flushes.fail_all(error);
+        pause(&self.context, &self.lane, &mut self.requests, error).await
     }
 
     /// Gives back what no span needs any more.
@@ -485,9 +498,9 @@ impl Worker {
         }
     }
 
-    fn asked_to_flush(&mut self, reply: Reply) {
+    fn asked_to_flush(&mut self, asked: Asked) {
         let failures = *self.lane.failures.borrow();
-        self.flushes.add(reply, self.context.clock.now(), failures);
+        self.flushes.add(asked, failures);
         // What has been taken so far may be old news.
         self.ahead = Position::START;
         self.lane.nudge();
@@ -498,30 +511,31 @@ impl Worker {
     fn search(
         &self,
         hungry: bool,
-    ) -> impl Future<Output = Option<Result<(Position, Timestamp), LogError>>> + use<> {
-        let wanted = hungry && self.flushes.searching().is_some() && self.ahead <= self.taken;
-        let found = wanted.then(|| {
-            let everything = self.taken..Position(u64::MAX);
-            self.context.engine.log.read(self.lane.id, everything)
-        });
+    ) -> impl Future<Output = Option<Result<Position, LogError>>> + use<> {
+        let wanted = hungry && self.ahead <= self.taken;
+        let end = self.flushes.searching().filter(|_| wanted);
+        let found = end.map(|end| self.context.engine.log.read(self.lane.id, self.taken..end));
         async move {
             match found {
-                Some(mut frames) => frames
-                    .next()
-                    .await
-                    .map(|found| found.map(|(position, frame)| (position, frame.arrival()))),
+                Some(mut frames) => {
+                    let found = frames.next().await;
+                    found.map(|found| found.map(|(position, _)| position))
+                }
                 None => std::future::pending().await,
             }
         }
     }
 
-    fn searched(&mut self, found: Option<Result<(Position, Timestamp), LogError>>) {
-        let asked = self.flushes.searching().unwrap_or_default();
+    fn searched(&mut self, found: Option<Result<Position, LogError>>) {
         match found {
-            Some(Ok((position, arrival))) if arrival <= asked => self.ahead = position.next(),
-            Some(Err(LogError::Damaged { position, .. })) => self.ahead = position.next(),
-            // The end, or frames that came after the flush was asked for.
-            _ => self.flushes.found(self.taken),
+            Some(Ok(position) | Err(LogError::Damaged { position, .. })) => {
+                self.ahead = position.next();
+            }
+            Some(Err(error)) => {
+                let error = in_words(self.context.clock.now(), &error);
+                self.flushes.fail_all(&error);
+            }
+            None => self.flushes.found(self.taken),
         }
     }
 
@@ -576,8 +590,9 @@ async fn next(following: &mut Option<Following>) -> Option<Result<FrameMeta, Log
     }
 }
 
-/// Shows that the catalog makes trouble and waits a while; an end, where waiting does not help.
-async fn trouble(context: &Context, lane: &Lane, error: CheckpointError) -> Result<(), Ended> {
+/// Shows that the catalog makes trouble; an end, where waiting does not help.
+fn trouble(context: &Context, lane: &Lane, error: CheckpointError) -> Result<LastError, Ended> {
+    let words = in_words(context.clock.now(), &error);
     let ended = match &error {
         CheckpointError::Fenced(_) => Some(Ended::Fenced),
         CheckpointError::Unreadable { .. } => Some(Ended::Unreadable),
@@ -586,18 +601,37 @@ async fn trouble(context: &Context, lane: &Lane, error: CheckpointError) -> Resu
     };
     if ended != Some(Ended::Stopped) {
         tracing::error!(stream = %lane.key, lane = %lane.id, %error, "delivery is held up");
-        lane.broken(Some(LastError {
-            time: context.clock.now(),
-            code: "InternalError".to_owned(),
-            message: error.to_string(),
-        }));
+        lane.broken(Some(words.clone()));
     }
-    if let Some(ended) = ended {
-        return Err(ended);
+    match ended {
+        Some(ended) => Err(ended),
+        None => Ok(words),
     }
-    tokio::select! {
-        () = lane.stop.cancelled() => Err(Ended::Stopped),
-        () = lane.discard.cancelled() => Err(Ended::Stopped),
-        () = context.clock.sleep(TROUBLE_PAUSE) => Ok(()),
+}
+
+fn in_words(time: Timestamp, error: &impl std::fmt::Display) -> LastError {
+    LastError {
+        time,
+        code: "InternalError".to_owned(),
+        message: error.to_string(),
+    }
+}
+
+/// Waits a while, and answers who asks for a flush meanwhile.
+async fn pause(
+    context: &Context,
+    lane: &Lane,
+    requests: &mut mpsc::Receiver<Asked>,
+    error: &LastError,
+) -> Result<(), Ended> {
+    let over = context.clock.sleep(TROUBLE_PAUSE);
+    tokio::pin!(over);
+    loop {
+        tokio::select! {
+            () = lane.stop.cancelled() => return Err(Ended::Stopped),
+            () = lane.discard.cancelled() => return Err(Ended::Stopped),
+            () = &mut over => return Ok(()),
+            Some(asked) = requests.recv() => asked.refuse(error),
+        }
     }
 }

@@ -1,14 +1,14 @@
 //! Flush, trace, status and metrics.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
-use hydrant_engine::{LaneId, Position};
+use hydrant_engine::{Engine, EngineConfig, LaneId, Position, Timestamp};
 
 use super::rig::{BEGIN, Rig, calm, until};
 use crate::{
-    delivery::{FlushError, Flushed, Trace},
+    delivery::{FlushError, Flushed, Settings, Trace},
     destination::DeliveryError,
-    stream::{RecordId, StreamKey},
+    stream::{RecordId, StreamKey, faulty::FaultyCatalog},
 };
 
 fn id(lane: LaneId, position: Position, index: u16) -> RecordId {
@@ -81,6 +81,62 @@ async fn a_flush_that_fails_says_why_and_a_later_one_retries_at_once() {
         rig.delivery.flush(&stream.key).await,
         Ok(Flushed { objects: 1 })
     );
+}
+
+#[tokio::test]
+async fn a_flush_tells_of_a_catalog_that_fails() {
+    let mem = Engine::mem();
+    let catalog = FaultyCatalog::new(mem.catalog);
+    let engine = Engine {
+        log: mem.log,
+        catalog: catalog.clone(),
+    };
+    let rig = Rig::over(engine, Settings::default()).await;
+    let stream = rig.stream("s", (5, 900)).await;
+    rig.put(stream.lane, &["a"]).await;
+    catalog.read_only.store(true, SeqCst);
+    // One is asked for before the worker finds out, one while it waits.
+    for _ in 0..2 {
+        let (delivery, key) = (rig.delivery.clone(), stream.key.clone());
+        let flush = tokio::spawn(async move { delivery.flush(&key).await });
+        until("the flush is answered", || flush.is_finished()).await;
+        let Err(FlushError::Failing(error)) = flush.await.unwrap() else {
+            panic!("the flush did not fail");
+        };
+        assert!(error.message.contains("injected"), "{}", error.message);
+    }
+    catalog.read_only.store(false, SeqCst);
+    rig.pass(1).await;
+    rig.delivered(1).await;
+    rig.drained(&stream.key).await;
+    let again = rig.delivery.flush(&stream.key).await;
+    assert_eq!(again, Ok(Flushed { objects: 0 }));
+}
+
+#[tokio::test]
+async fn a_flush_after_the_clock_went_back_waits_for_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = EngineConfig {
+        segment_bytes: 16 << 10,
+        ..EngineConfig::new(dir.path())
+    };
+    let (engine, _) = Engine::open(config).await.unwrap();
+    let rig = Rig::over(engine, Settings::default()).await;
+    // Once it runs, orphans are not looked for any more.
+    rig.stream("first", (5, 900)).await;
+    let lane = LaneId(2);
+    // So much that most of it lies in sealed segments, from where a worker does not have it at once.
+    for _ in 0..40 {
+        rig.put_bytes(lane, 8 << 10).await;
+    }
+    let hour = Duration::from_secs(60 * 60).as_millis() as u64;
+    rig.clock.set_wall(Timestamp(BEGIN.as_millis() - hour));
+    let stream = rig.stream("s", (5, 900)).await;
+    assert_eq!(stream.lane, lane);
+    let flushed = rig.delivery.flush(&stream.key).await;
+    assert_eq!(flushed, Ok(Flushed { objects: 1 }));
+    assert_eq!(rig.store.contents()[0].len(), 40 * (8 << 10));
+    assert_eq!(rig.status(&stream.key).unwrap().backlog_records, 0);
 }
 
 #[tokio::test]
