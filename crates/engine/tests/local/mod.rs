@@ -10,6 +10,7 @@ use std::{ops::Range, path::Path};
 use futures::StreamExt;
 use hydrant_engine::{
     Engine, EngineConfig, Frame, LaneId, Log, LogError, Position, RecoveryReport, Timestamp,
+    conformance::soon,
 };
 
 pub(crate) const ALL: Range<Position> = Position::START..Position(u64::MAX);
@@ -41,6 +42,17 @@ pub(crate) async fn open(dir: &Path) -> (Engine, RecoveryReport) {
 pub(crate) async fn close(engine: Engine) {
     engine.log.close().await.unwrap();
     engine.catalog.close().await.unwrap();
+}
+
+/// Awaits that the log takes no more than this.
+pub(crate) async fn shrinks_to(engine: &Engine, bytes: u64) {
+    soon(async {
+        while engine.log.usage().disk_bytes > bytes {
+            // Compaction has no end that could be awaited; it is polled.
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 pub(crate) fn frame(number: u64, size: usize) -> Frame {

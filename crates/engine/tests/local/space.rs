@@ -15,7 +15,7 @@ use hydrant_engine::{
     local::disk::{Disk, Op},
 };
 
-use super::{close, config, frame, open, read, scratch};
+use super::{close, config, frame, open, read, scratch, shrinks_to};
 
 const PINNED: LaneId = LaneId(1);
 const BUSY: LaneId = LaneId(2);
@@ -25,17 +25,6 @@ fn parts(hook: impl Fn(&Op<'_>) -> io::Result<()> + Send + Sync + 'static) -> En
         disk: Disk::with_hook(Arc::new(hook)),
         ..EngineParts::system().unwrap()
     }
-}
-
-/// Awaits that the log takes no more than this.
-async fn shrinks_to(engine: &Engine, bytes: u64) {
-    soon(async {
-        while engine.log.usage().disk_bytes > bytes {
-            // Compaction has no end that could be awaited; it is polled.
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
 }
 
 #[tokio::test]
