@@ -20,7 +20,7 @@ use proptest::{
 };
 use tempfile::TempDir;
 
-use crate::local::{read, scratch};
+use crate::local::{open_with, read, scratch};
 
 const LANES: u64 = 5;
 
@@ -143,7 +143,7 @@ async fn open(dir: &Path, frozen: &Arc<RwLock<()>>) -> Engine {
         segment_bytes: 16 << 10,
         ..EngineConfig::new(dir)
     };
-    let (engine, report) = Engine::open_with(config, parts).await.unwrap();
+    let (engine, report) = open_with(config, parts).await;
     assert_eq!(report.damage, []);
     engine
 }

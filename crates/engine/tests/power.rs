@@ -18,7 +18,7 @@ use hydrant_engine::{
     local::disk::{Disk, Op},
 };
 
-use crate::local::{close, config, frame, read, scratch};
+use crate::local::{close, config, frame, open_with, read, scratch};
 
 const SECTOR: usize = 512;
 const LANES: u64 = 4;
@@ -251,7 +251,7 @@ impl Owed {
 
     /// Opens the log in `dir` and collects; then appends a frame of number `probe` to see that it works.
     async fn collect(&self, dir: &Path, parts: EngineParts, probe: u64) {
-        let (engine, report) = Engine::open_with(config(dir), parts).await.unwrap();
+        let (engine, report) = open_with(config(dir), parts).await;
         assert_eq!(report.damage, [], "a power cut is no damage");
         let mut numbers = BTreeSet::new();
         for lane in (1..=LANES).map(LaneId) {
@@ -340,14 +340,12 @@ async fn no_power_cut_takes_what_was_acknowledged() {
     let chance = Chance::seeded(seed);
     let dir = scratch();
     let system = EngineParts::system().unwrap();
-    let (engine, _) = Engine::open_with(config(dir.path()), system.clone())
-        .await
-        .unwrap();
+    let (engine, _) = open_with(config(dir.path()), system.clone()).await;
     close(engine).await;
     let before = Simulated::of(dir.path());
     let events = Events::default();
     let parts = recording(dir.path(), &events);
-    let (engine, _) = Engine::open_with(config(dir.path()), parts).await.unwrap();
+    let (engine, _) = open_with(config(dir.path()), parts).await;
     load(&engine, &events).await;
     close(engine).await;
     let events = std::mem::take(&mut *events.lock().unwrap());

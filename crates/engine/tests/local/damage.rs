@@ -15,7 +15,7 @@ use hydrant_engine::{
     local::disk::{Disk, Op},
 };
 
-use super::{close, config, frame, open, read, read_all, scratch};
+use super::{close, config, frame, open, open_with, read, read_all, scratch};
 
 const LANE: LaneId = LaneId(1);
 const OTHER: LaneId = LaneId(2);
@@ -233,7 +233,7 @@ async fn read_with(
         disk: Disk::with_hook(Arc::new(hook)),
         ..EngineParts::system().unwrap()
     };
-    let (engine, _) = Engine::open_with(config(dir), parts).await.unwrap();
+    let (engine, _) = open_with(config(dir), parts).await;
     let found = read_all(&*engine.log, LANE).await;
     let damaged = engine.log.usage().damaged_frames;
     close(engine).await;

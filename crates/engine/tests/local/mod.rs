@@ -9,8 +9,8 @@ use std::{ops::Range, path::Path};
 
 use futures::StreamExt;
 use hydrant_engine::{
-    Engine, EngineConfig, Frame, LaneId, Log, LogError, Position, RecoveryReport, Timestamp,
-    conformance::soon,
+    Engine, EngineConfig, EngineParts, Frame, LaneId, Log, LogError, OpenError, Position,
+    RecoveryReport, Timestamp, conformance::soon,
 };
 
 pub(crate) const ALL: Range<Position> = Position::START..Position(u64::MAX);
@@ -36,7 +36,24 @@ pub(crate) fn config(dir: &Path) -> EngineConfig {
 }
 
 pub(crate) async fn open(dir: &Path) -> (Engine, RecoveryReport) {
-    Engine::open(config(dir)).await.unwrap()
+    open_with(config(dir), EngineParts::system().unwrap()).await
+}
+
+/// Opens an engine. A child that another test starts has this process's files, and with them a lock that
+/// was just given up, from its fork to its exec: that is waited for.
+pub(crate) async fn open_with(
+    config: EngineConfig,
+    parts: EngineParts,
+) -> (Engine, RecoveryReport) {
+    soon(async {
+        loop {
+            match Engine::open_with(config.clone(), parts.clone()).await {
+                Err(OpenError::Locked { .. }) => tokio::task::yield_now().await,
+                opened => return opened.unwrap(),
+            }
+        }
+    })
+    .await
 }
 
 pub(crate) async fn close(engine: Engine) {

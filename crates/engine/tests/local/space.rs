@@ -10,12 +10,12 @@ use std::{
 };
 
 use hydrant_engine::{
-    Engine, EngineConfig, EngineParts, Expect, LaneId, LogError, ManualClock, Timestamp,
+    EngineConfig, EngineParts, Expect, LaneId, LogError, ManualClock, Timestamp,
     conformance::soon,
     local::disk::{Disk, Op},
 };
 
-use super::{close, config, frame, open, read, scratch, shrinks_to};
+use super::{close, config, frame, open, open_with, read, scratch, shrinks_to};
 
 const PINNED: LaneId = LaneId(1);
 const BUSY: LaneId = LaneId(2);
@@ -82,7 +82,7 @@ async fn a_compaction_that_failed_is_not_tried_again_at_once() {
         clock: Arc::new(clock.clone()),
         ..parts(hook)
     };
-    let (engine, _) = Engine::open_with(config(dir.path()), parts).await.unwrap();
+    let (engine, _) = open_with(config(dir.path()), parts).await;
     let churn = async |from: u64, to: u64| {
         for number in from..to {
             if number % 8 == 0 {
@@ -152,7 +152,7 @@ async fn a_full_log_refuses_and_recovers_without_a_restart() {
         max_log_bytes: Some(256 << 10),
         ..config(dir.path())
     };
-    let (engine, _) = Engine::open(config).await.unwrap();
+    let (engine, _) = open_with(config, EngineParts::system().unwrap()).await;
     for round in 0..3 {
         let mut taken = Vec::new();
         let refused = loop {
@@ -193,9 +193,7 @@ async fn a_full_disk_refuses_at_the_segment_and_opens_all_the_same() {
         _ => Ok(()),
     };
     let parts = parts(hook);
-    let (engine, _) = Engine::open_with(config(dir.path()), parts.clone())
-        .await
-        .unwrap();
+    let (engine, _) = open_with(config(dir.path()), parts.clone()).await;
     full.store(true, Ordering::Relaxed);
     let mut taken = Vec::new();
     let refused = loop {
@@ -213,7 +211,7 @@ async fn a_full_disk_refuses_at_the_segment_and_opens_all_the_same() {
     engine.log.remove(PINNED).await.unwrap();
     close(engine).await;
 
-    let (engine, report) = Engine::open_with(config(dir.path()), parts).await.unwrap();
+    let (engine, report) = open_with(config(dir.path()), parts).await;
     assert_eq!(report.damage, []);
     assert!(read(&*engine.log, BUSY).await == taken);
     let refused = engine.log.append(BUSY, frame(0, 10)).await;
@@ -252,9 +250,7 @@ async fn a_failed_write_or_fsync_is_final_until_the_restart() {
             }
             Ok(())
         };
-        let (engine, _) = Engine::open_with(config(dir.path()), parts(hook))
-            .await
-            .unwrap();
+        let (engine, _) = open_with(config(dir.path()), parts(hook)).await;
         let position = engine.log.append(BUSY, frame(1, 100)).await.unwrap();
         failing.store(true, Ordering::Relaxed);
         let failed = engine.log.append(BUSY, frame(2, 100)).await;
@@ -297,9 +293,7 @@ async fn a_writer_that_panics_is_seen_and_the_log_still_closes() {
         assert!(!(hit && now.load(Ordering::Relaxed)), "injected");
         Ok(())
     };
-    let (engine, _) = Engine::open_with(config(dir.path()), parts(hook))
-        .await
-        .unwrap();
+    let (engine, _) = open_with(config(dir.path()), parts(hook)).await;
     let position = engine.log.append(BUSY, frame(1, 100)).await.unwrap();
     assert!(engine.log.usage().writable);
     panics.store(true, Ordering::Relaxed);
