@@ -16,7 +16,7 @@ use super::checkpoint::LastDelivery;
 use super::{checkpoint::State, status::LastError};
 use crate::{
     destination::DeliveryError,
-    metrics::{StreamLabels, delivery::DeliverySeries},
+    metrics::delivery::DeliverySeries,
     stream::{DeliveryStream, StreamKey},
 };
 
@@ -177,14 +177,5 @@ pub(crate) fn in_words(error: &DeliveryError, time: Timestamp) -> LastError {
         time,
         code: error.code().to_owned(),
         message: error.message().to_owned(),
-    }
-}
-
-/// A stream's labels in metrics.
-pub(crate) fn labels(key: &StreamKey) -> StreamLabels {
-    StreamLabels {
-        delivery_stream: key.name.clone(),
-        account: key.account.clone(),
-        region: key.region.clone(),
     }
 }

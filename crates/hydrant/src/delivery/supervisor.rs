@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Context, TraceError, checkpoint,
     flush::Asked,
-    lane::{Lane, Shown, labels},
+    lane::{Lane, Shown},
     receipts::{self, Outcome},
     status::Trace,
     worker::{self, Ended, Inputs},
@@ -222,7 +222,7 @@ impl Supervisor {
             // A defect, which the panic's message told. The checkpoint knows where to go on.
             tracing::error!(stream = %stream.key, "the stream's worker panicked; here is another one");
         }
-        let series = self.context.metrics.series(&labels(&stream.key));
+        let series = self.context.metrics.series(&stream.key.labels());
         let lane = Arc::new(Lane::new(&stream, series));
         let id = stream.lane;
         let (stream, configuration) = watch::channel(stream);
@@ -262,7 +262,7 @@ impl Supervisor {
             return;
         }
         // Before the name is free: another stream may have it a moment later.
-        self.context.metrics.remove(&labels(&stream.key));
+        self.context.metrics.remove(&stream.key.labels());
         match self.context.registry.forget(&stream.key, stream.lane).await {
             Ok(()) => {
                 lock(&self.workers).remove(&stream.lane);

@@ -39,11 +39,7 @@ impl Body for Given {
 }
 
 pub(crate) fn object(key: &str, bytes: &[u8]) -> Object {
-    // Pieces of an odd size, so that nobody relies on their borders.
-    let chunks = bytes
-        .chunks(1_000_003)
-        .map(Bytes::copy_from_slice)
-        .collect();
+    let chunks = pieces(bytes);
     given(
         key,
         Given {
@@ -54,10 +50,7 @@ pub(crate) fn object(key: &str, bytes: &[u8]) -> Object {
 }
 
 fn broken(key: &str, bytes: &[u8]) -> Object {
-    let chunks = bytes
-        .chunks(1_000_003)
-        .map(Bytes::copy_from_slice)
-        .collect();
+    let chunks = pieces(bytes);
     given(
         key,
         Given {
@@ -65,6 +58,14 @@ fn broken(key: &str, bytes: &[u8]) -> Object {
             breaks: true,
         },
     )
+}
+
+/// Pieces of an odd size, so that nobody relies on their borders.
+fn pieces(bytes: &[u8]) -> Vec<Bytes> {
+    bytes
+        .chunks(1_000_003)
+        .map(Bytes::copy_from_slice)
+        .collect()
 }
 
 fn given(key: &str, body: Given) -> Object {
