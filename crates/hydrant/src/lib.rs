@@ -20,6 +20,7 @@
 //! | [`api`] | the Firehose wire API and its operations |
 //! | [`delivery`] | from the log to objects |
 //! | [`destination`] | buckets: S3-compatible stores and directories |
+//! | [`warehouse`] | COPY: from a bucket into a table of Redshift or PostgreSQL |
 //! | [`console`] | the admin port |
 //! | [`client`] | the other side of the wire, for `put` and `demo` |
 //! | [`stream`] | what a delivery stream is; no I/O but the catalog |
@@ -40,3 +41,4 @@ pub mod metrics;
 pub mod node;
 pub mod sigv4;
 pub mod stream;
+pub mod warehouse;

@@ -46,7 +46,7 @@ use crate::{
     delivery::{self, Delivery},
     destination::Buckets,
     metrics::{AnswerLabels, Answers, Metrics},
-    stream::{Registry, RegistryError, S3Spec},
+    stream::{Destination, Registry, RegistryError},
 };
 
 /// The directory, in the data directory, of buckets that no rule names.
@@ -466,7 +466,7 @@ struct Vetting(Arc<Buckets>);
 
 #[async_trait]
 impl Vet for Vetting {
-    async fn vet(&self, spec: &S3Spec, region: &str) -> Result<(), String> {
-        self.0.vet(spec, region).await
+    async fn vet(&self, destination: &Destination, region: &str) -> Result<(), String> {
+        self.0.vet(destination.s3(), region).await
     }
 }

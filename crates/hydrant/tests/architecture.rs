@@ -8,22 +8,29 @@ use std::{
 };
 
 /// Each module with those that it may use. Later ones use earlier ones, so there is no cycle.
-const HOUSE: [(&str, &[&str]); 13] = [
+const HOUSE: [(&str, &[&str]); 14] = [
     ("sigv4", &[]),
     ("credentials", &["sigv4"]),
     ("config", &["credentials"]),
     ("metrics", &["config"]),
-    ("stream", &["config", "metrics"]),
+    ("stream", &["credentials", "config", "metrics"]),
     (
         "destination",
         &["stream", "credentials", "config", "metrics"],
+    ),
+    (
+        "warehouse",
+        &["destination", "stream", "credentials", "config", "metrics"],
     ),
     // API and delivery never meet but in the engine and the registry.
     (
         "api",
         &["stream", "credentials", "config", "metrics", "sigv4"],
     ),
-    ("delivery", &["stream", "destination", "config", "metrics"]),
+    (
+        "delivery",
+        &["stream", "destination", "warehouse", "config", "metrics"],
+    ),
     ("console", &["delivery", "stream", "config", "metrics"]),
     ("client", &["console", "sigv4"]),
     (
@@ -32,6 +39,7 @@ const HOUSE: [(&str, &[&str]); 13] = [
             "api",
             "delivery",
             "console",
+            "warehouse",
             "destination",
             "stream",
             "credentials",

@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 use crate::{
     api::ApiError,
     stream::{
-        BufferingHints, CompressionFormat, DeliveryStream, Destination, Encryption, S3Spec,
-        spec::DESTINATION_ID,
+        BufferingHints, CompressionFormat, DeliveryStream, Destination, Encryption, RedshiftSpec,
+        S3Spec, spec::DESTINATION_ID,
     },
 };
 
@@ -113,25 +113,98 @@ impl<'a> StreamDescription<'a> {
     }
 }
 
-/// An S3 stream has both descriptions, however it was made.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct DestinationDescription<'a> {
     destination_id: &'static str,
+    #[serde(flatten)]
+    described: Described<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Described<'a> {
+    /// An S3 stream has both descriptions, however it was made.
+    S3 {
+        #[serde(rename = "S3DestinationDescription")]
+        s3: S3Description<'a>,
+        #[serde(rename = "ExtendedS3DestinationDescription")]
+        extended_s3: S3Description<'a>,
+    },
+    /// A Redshift stream has this one alone.
+    Redshift {
+        #[serde(rename = "RedshiftDestinationDescription")]
+        redshift: RedshiftDescription<'a>,
+    },
+}
+
+/// Without the password (SPEC §2.3).
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct RedshiftDescription<'a> {
+    #[serde(rename = "RoleARN")]
+    role_arn: &'a str,
+    #[serde(rename = "ClusterJDBCURL")]
+    jdbc_url: &'a str,
+    copy_command: CopyCommandDescription<'a>,
+    username: &'a str,
+    retry_options: RetryOptions,
     #[serde(rename = "S3DestinationDescription")]
     s3: S3Description<'a>,
-    #[serde(rename = "ExtendedS3DestinationDescription")]
-    extended_s3: S3Description<'a>,
+    #[serde(flatten)]
+    echoed: &'a Map<String, Value>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct CopyCommandDescription<'a> {
+    data_table_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_table_columns: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copy_options: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct RetryOptions {
+    duration_in_seconds: u32,
+}
+
+impl<'a> RedshiftDescription<'a> {
+    fn new(spec: &'a RedshiftSpec) -> Self {
+        RedshiftDescription {
+            role_arn: &spec.role_arn,
+            jdbc_url: &spec.jdbc_url,
+            copy_command: CopyCommandDescription {
+                data_table_name: &spec.copy.table,
+                data_table_columns: spec.copy.columns.as_deref(),
+                copy_options: spec.copy.options.as_deref(),
+            },
+            username: &spec.username,
+            retry_options: RetryOptions {
+                duration_in_seconds: spec.retry_s,
+            },
+            s3: S3Description::new(&spec.s3, |name| !EXTENDED_ONLY.contains(&name)),
+            echoed: &spec.echoed,
+        }
+    }
 }
 
 impl<'a> DestinationDescription<'a> {
     fn new(destination: &'a Destination) -> Self {
-        match destination {
-            Destination::S3(spec) => DestinationDescription {
-                destination_id: DESTINATION_ID,
+        let described = match destination {
+            Destination::S3(spec) => Described::S3 {
                 s3: S3Description::new(spec, |name| !EXTENDED_ONLY.contains(&name)),
                 extended_s3: S3Description::new(spec, |_| true),
             },
+            Destination::Redshift(spec) => Described::Redshift {
+                redshift: RedshiftDescription::new(spec),
+            },
+        };
+        DestinationDescription {
+            destination_id: DESTINATION_ID,
+            described,
         }
     }
 }
@@ -274,7 +347,9 @@ mod tests {
     fn what_has_no_value_is_left_out() {
         let mut stream = stream();
         stream.updated = None;
-        let Destination::S3(spec) = &mut stream.destination;
+        let Destination::S3(spec) = &mut stream.destination else {
+            panic!("another type");
+        };
         spec.prefix = None;
         spec.encryption = Encryption::None;
         let description = StreamDescription::new(&stream, None);

@@ -22,7 +22,7 @@ use std::{
 pub use buckets::{BucketRule, DirectoryRule, S3Rule};
 use quotas::limit;
 pub use quotas::{Quotas, Throughput};
-pub use settings::{LogFormat, QuotaPreset, Settings};
+pub use settings::{LogFormat, QuotaPreset, RedshiftCredentials, Settings};
 pub use units::{ByteSize, Seconds};
 
 use crate::credentials::{Keyring, keyring::KeyringError};
@@ -33,6 +33,11 @@ pub const DEFAULT_PORT: u16 = 4573;
 pub const DEFAULT_ADMIN_PORT: u16 = DEFAULT_PORT + 1;
 /// Directory for data when none is named.
 pub const DEFAULT_DATA_DIR: &str = "hydrant-data";
+
+/// Pause between attempts at a COPY that is refused, when none is named: Firehose's own (SPEC §5.1).
+pub const DEFAULT_COPY_RETRY_INTERVAL: Duration = Duration::from_secs(300);
+/// The key that seals passwords, in the data directory, when no other file is named.
+pub const DEFAULT_SECRET_KEY_FILE: &str = "secret.key";
 
 /// Level of GZIP and ZIP when none is named: half of all processor time is compression, and higher levels
 /// cost two to three times as much for a sixth less size.
@@ -65,6 +70,14 @@ pub struct Config {
     pub max_log_bytes: Option<u64>,
     /// Bytes to leave free on the file system; `None` is the engine's default.
     pub min_free_bytes: Option<u64>,
+    /// Pause between attempts at a COPY that is refused.
+    pub copy_retry_interval: Duration,
+    /// Whose word lets Redshift read the intermediate bucket.
+    pub redshift_credentials: RedshiftCredentials,
+    /// PEM file of what databases' certificates are checked against; `None` is the system's.
+    pub database_ca: Option<PathBuf>,
+    /// The key that seals passwords; `None` is [`DEFAULT_SECRET_KEY_FILE`] in the data directory.
+    pub secret_key_file: Option<PathBuf>,
     /// What to log.
     pub log_level: String,
     /// How log lines look.
@@ -129,6 +142,12 @@ impl Config {
             gzip_level: gzip_level(settings.gzip_level)?,
             max_log_bytes: settings.max_log_bytes.map(|size| size.0),
             min_free_bytes: settings.min_free_bytes.map(|size| size.0),
+            copy_retry_interval: settings
+                .copy_retry_interval
+                .map_or(DEFAULT_COPY_RETRY_INTERVAL, |seconds| seconds.0),
+            redshift_credentials: settings.redshift_credentials.unwrap_or_default(),
+            database_ca: settings.database_ca,
+            secret_key_file: settings.secret_key_file,
             log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
             log_format: settings.log_format.unwrap_or_default(),
         };

@@ -109,6 +109,29 @@ pub struct Settings {
     #[arg(long, env = "HYDRANT_S3_ENDPOINT", value_name = "URL")]
     pub s3_endpoint: Option<String>,
 
+    /// Pause between attempts at a COPY that the warehouse refuses [default: 300]
+    ///
+    /// Firehose's own is five minutes. What may pass by itself, such as a lost connection, is tried sooner.
+    #[arg(long, env = "HYDRANT_COPY_RETRY_INTERVAL", value_name = "SECONDS")]
+    pub copy_retry_interval: Option<Seconds>,
+
+    /// Whose word lets Redshift read the intermediate bucket [default: keys]
+    ///
+    /// `keys` puts the bucket's credentials, temporary ones where a role is assumed, into the COPY statement; `role` names
+    /// the stream's RoleARN there, which must be attached to the cluster.
+    #[arg(long, env = "HYDRANT_REDSHIFT_CREDENTIALS", value_name = "keys|role")]
+    pub redshift_credentials: Option<RedshiftCredentials>,
+
+    /// Certificates (PEM) that databases' certificates are checked against [default: those of the system]
+    #[arg(long, env = "HYDRANT_DATABASE_CA", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub database_ca: Option<PathBuf>,
+
+    /// Key that seals database passwords in the catalog [default: secret.key in the data directory]
+    ///
+    /// Made at the first start, of mode 0600. Without it stored passwords cannot be used.
+    #[arg(long, env = "HYDRANT_SECRET_KEY_FILE", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub secret_key_file: Option<PathBuf>,
+
     /// What to log: error, warn, info, debug or trace [default: info]
     ///
     /// Or a filter for single modules, such as `info,hydrant::delivery=debug`.
@@ -141,6 +164,17 @@ pub enum QuotaPreset {
     Default,
     /// No throttling and any number of streams.
     Unlimited,
+}
+
+/// `--redshift-credentials`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum RedshiftCredentials {
+    /// `aws_access_key_id=…;aws_secret_access_key=…;token=…`.
+    #[default]
+    Keys,
+    /// `aws_iam_role=…`.
+    Role,
 }
 
 /// `--log-format`.
@@ -204,6 +238,10 @@ impl Settings {
             max_log_bytes,
             min_free_bytes,
             s3_endpoint,
+            copy_retry_interval,
+            redshift_credentials,
+            database_ca,
+            secret_key_file,
             log_level,
             log_format,
         )

@@ -1,11 +1,13 @@
-//! Who a caller is and what it may do.
+//! Who a caller is and what it may do, who Hydrant is towards others, and how secrets are kept.
 
 pub mod keyring;
 pub mod outbound;
 pub mod policy;
+pub mod seal;
 
 pub use self::{
     keyring::{Identity, Key, Keyring, Secret},
     outbound::Outbound,
     policy::{AccessDenied, Effect, Policy, Statement},
+    seal::{Sealed, Vault},
 };

@@ -55,7 +55,8 @@ impl Change {
             Change::S3(change) => {
                 let base = match present {
                     Some(Destination::S3(spec)) => spec.clone(),
-                    None => change.base()?,
+                    // Of another type nothing is kept (SPEC §2.6).
+                    Some(Destination::Redshift(_)) | None => change.base()?,
                 };
                 Ok(Destination::S3(change.over(base)))
             }

@@ -21,5 +21,6 @@ pub use name::StreamKey;
 pub use record_id::RecordId;
 pub use registry::{Registry, RegistryError};
 pub use spec::{
-    BufferingHints, CompressionFormat, DeliveryStream, Destination, Encryption, S3Spec, Status,
+    BufferingHints, CompressionFormat, CopyCommand, DeliveryStream, Destination, Encryption,
+    RedshiftSpec, S3Spec, Status,
 };

@@ -9,6 +9,7 @@ use hydrant_engine::{LaneId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::name::StreamKey;
+use crate::credentials::Sealed;
 
 /// The one destination that a stream has (SPEC §2.0).
 pub const DESTINATION_ID: &str = "destinationId-000000000001";
@@ -65,6 +66,8 @@ impl Status {
 pub enum Destination {
     /// Objects in a bucket.
     S3(S3Spec),
+    /// Objects in a bucket, from where COPY loads them into a table of Redshift or PostgreSQL (SPEC §5).
+    Redshift(Box<RedshiftSpec>),
 }
 
 impl Destination {
@@ -72,8 +75,62 @@ impl Destination {
     pub fn s3(&self) -> &S3Spec {
         match self {
             Destination::S3(spec) => spec,
+            Destination::Redshift(spec) => &spec.s3,
         }
     }
+
+    /// The warehouse that objects are loaded into from there, if there is one.
+    pub fn redshift(&self) -> Option<&RedshiftSpec> {
+        match self {
+            Destination::S3(_) => None,
+            Destination::Redshift(spec) => Some(spec),
+        }
+    }
+}
+
+/// A Redshift destination with every default filled in. Whether it is Redshift or PostgreSQL, the URL says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RedshiftSpec {
+    /// `RoleARN`: whose credentials read the intermediate bucket.
+    pub role_arn: String,
+    /// `ClusterJDBCURL`.
+    pub jdbc_url: String,
+    /// `Username`.
+    pub username: String,
+    /// `Password`, sealed for the stream ([`StreamKey::to_string`] names the owner).
+    pub password: Sealed,
+    /// `CopyCommand`.
+    pub copy: CopyCommand,
+    /// `RetryOptions.DurationInSeconds`, 0–7200: how long a COPY that fails is repeated.
+    pub retry_s: u32,
+    /// `S3Configuration`: the intermediate bucket.
+    pub s3: S3Spec,
+    /// As [`S3Spec::echoed`].
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub echoed: serde_json::Map<String, serde_json::Value>,
+}
+
+impl RedshiftSpec {
+    /// `RetryOptions` where nothing is given (SPEC §5.1).
+    pub const DEFAULT_RETRY_S: u32 = 3600;
+
+    /// For how long a COPY that fails is repeated, from its first failure on.
+    pub fn retry(&self) -> Duration {
+        Duration::from_secs(u64::from(self.retry_s))
+    }
+}
+
+/// What the COPY statement says, pasted as the user wrote it (SPEC §5.3).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyCommand {
+    /// `DataTableName`, also `SCHEMA.TABLE`.
+    pub table: String,
+    /// `DataTableColumns`, comma-separated; absent and `""` mean all columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<String>,
+    /// `CopyOptions`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<String>,
 }
 
 /// An S3 destination with every default filled in.

@@ -21,7 +21,7 @@ use hydrant::{
     config::Quotas,
     credentials::Identity,
     metrics::Metrics,
-    stream::{DeliveryStream, Registry, RegistryError, S3Spec, Status, StreamKey},
+    stream::{DeliveryStream, Destination, Registry, RegistryError, S3Spec, Status, StreamKey},
 };
 use hydrant_engine::{
     Catalog, CatalogError, Change, Engine, Expect, Frame, FrameMeta, LaneId, LaneUsage, Log,
@@ -206,11 +206,11 @@ pub(crate) const REFUSED: &str = "Firehose is unable to assume role arn:aws:iam:
 
 #[async_trait]
 impl Vet for Judge {
-    async fn vet(&self, spec: &S3Spec, region: &str) -> Result<(), String> {
+    async fn vet(&self, destination: &Destination, region: &str) -> Result<(), String> {
         self.asked
             .lock()
             .unwrap()
-            .push((spec.clone(), region.to_owned()));
+            .push((destination.s3().clone(), region.to_owned()));
         if self.refuse.load(Ordering::SeqCst) {
             return Err(REFUSED.to_owned());
         }

@@ -70,7 +70,7 @@ impl Operations {
         destination: &Destination,
         key: &StreamKey,
     ) -> Result<(), ApiError> {
-        let vetted = self.parts.vet.vet(destination.s3(), &key.region).await;
+        let vetted = self.parts.vet.vet(destination, &key.region).await;
         vetted.map_err(ApiError::InvalidArgument)
     }
 

@@ -26,18 +26,18 @@ use crate::{
     config::Quotas,
     credentials::Identity,
     metrics::{Metrics, ingest::StreamOperation},
-    stream::{DeliveryStream, Registry, RegistryError, S3Spec, StreamKey},
+    stream::{DeliveryStream, Destination, Registry, RegistryError, StreamKey},
 };
 
 /// Says whether a destination can be used at all, before a stream has it.
 #[async_trait]
 pub trait Vet: Send + Sync + fmt::Debug {
-    /// Whether `spec`, for a stream in `region`, may be had: its role can be assumed, and the store
-    /// can name the bucket and encrypt as asked.
+    /// Whether `destination`, for a stream in `region`, may be had: its role can be assumed, the store
+    /// can name the bucket and encrypt as asked, and the warehouse can do what the COPY options say.
     ///
     /// # Errors
     /// The text of an `InvalidArgumentException`.
-    async fn vet(&self, spec: &S3Spec, region: &str) -> Result<(), String>;
+    async fn vet(&self, destination: &Destination, region: &str) -> Result<(), String>;
 }
 
 /// What the operations work with.

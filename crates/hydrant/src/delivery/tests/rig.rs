@@ -268,7 +268,9 @@ impl Rig {
         let update = |present: &DeliveryStream| {
             let mut stream = present.clone();
             stream.version += 1;
-            let Configured::S3(spec) = &mut stream.destination;
+            let Configured::S3(spec) = &mut stream.destination else {
+                panic!("another type");
+            };
             change(spec);
             Ok::<_, RegistryError>(stream)
         };
