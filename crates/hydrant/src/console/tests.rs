@@ -5,7 +5,7 @@ use hydrant_engine::{Chance, Frame, LaneId, ManualClock, Timestamp};
 use super::*;
 use crate::{
     delivery::Settings,
-    destination::{DeliveryError, Destination, Destinations, Object, Receipt},
+    destination::{Bytestream, DeliveryError, Destination, Destinations, Object, Receipt},
     stream::{
         BufferingHints, CompressionFormat, DeliveryStream, Destination as Configured, Encryption,
         S3Spec, Status,
@@ -19,6 +19,10 @@ struct Silent;
 #[async_trait]
 impl Destination for Silent {
     async fn deliver(&self, _: &Object) -> Result<Receipt, DeliveryError> {
+        std::future::pending().await
+    }
+
+    async fn read(&self, _: &str) -> Result<Bytestream, DeliveryError> {
         std::future::pending().await
     }
 

@@ -1,6 +1,6 @@
 //! What every destination promises, as one suite over whatever can also be looked into.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, io::Write, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -102,6 +102,7 @@ pub(crate) async fn suite(destination: &dyn Destination, bucket: &dyn Inspect) {
     impossible_keys_are_refused(destination).await;
     assert_eq!(bucket.count().await, keys + 2);
     many_at_a_time(destination, bucket).await;
+    comes_back_as_stored(destination).await;
     destination.probe().await.unwrap();
 }
 
@@ -128,6 +129,7 @@ async fn exact_keys_and_bytes(destination: &dyn Destination, bucket: &dyn Inspec
             "{key}"
         );
         assert_eq!(bucket.read(key).await.as_deref(), Some(bytes), "{key}");
+        assert_eq!(read(destination, key).await.unwrap(), bytes, "{key}");
     }
     keys.len()
 }
@@ -148,6 +150,10 @@ async fn sizes(destination: &dyn Destination, bucket: &dyn Inspect) -> usize {
         assert!(
             bucket.read(&key).await.unwrap() == bytes,
             "{size} bytes differ"
+        );
+        assert!(
+            read(destination, &key).await.unwrap() == bytes,
+            "{size} bytes come back changed"
         );
     }
     sizes.len()
@@ -202,4 +208,46 @@ async fn many_at_a_time(destination: &dyn Destination, bucket: &dyn Inspect) {
     for n in 0..24 {
         assert!(bucket.read(&format!("many/{}/{n}", n % 3)).await.unwrap() == noise(n * 1000));
     }
+}
+
+/// An object's bytes by the destination's own means.
+pub(crate) async fn read(
+    destination: &dyn Destination,
+    key: &str,
+) -> Result<Vec<u8>, DeliveryError> {
+    let mut bytes = Vec::new();
+    let mut pieces = destination.read(key).await?;
+    while let Some(piece) = pieces.next().await {
+        bytes.extend_from_slice(&piece?);
+    }
+    Ok(bytes)
+}
+
+async fn comes_back_as_stored(destination: &dyn Destination) {
+    // Read by a client that honours the header, this would be six letters.
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(b"record").unwrap();
+    let gzip = encoder.finish().unwrap();
+    let compressed = Object {
+        content_encoding: Some("gzip"),
+        ..object("stored/as.gz", &gzip)
+    };
+    destination.deliver(&compressed).await.unwrap();
+    assert_eq!(read(destination, "stored/as.gz").await.unwrap(), gzip);
+    for missing in ["stored/missing", "missing//it", "stored", "stored/as.gz/x"] {
+        let error = read(destination, missing).await.unwrap_err();
+        assert!(matches!(error, DeliveryError::Refused { .. }), "{error:?}");
+        assert_eq!(error.code(), "S3.NoSuchKey", "{missing}");
+    }
+    // One who reads slowly holds up nobody, and one who stops reading leaves nothing open.
+    let bytes = noise(3 * super::s3::PART_BYTES);
+    destination
+        .deliver(&object("stored/large", &bytes))
+        .await
+        .unwrap();
+    let mut half = destination.read("stored/large").await.unwrap();
+    let first = half.next().await.unwrap().unwrap();
+    assert_eq!(bytes[..first.len()], first);
+    drop(half);
+    assert!(read(destination, "stored/large").await.unwrap() == bytes);
 }

@@ -14,7 +14,7 @@ use std::{
     collections::HashSet,
     ffi::OsStr,
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -23,14 +23,18 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::StreamExt;
 
-use super::{DeliveryError, Destination, Object, Receipt, key};
+use super::{Bytestream, DeliveryError, Destination, Object, Receipt, key};
 
 /// Where a bucket keeps objects that are being written.
 const PARTS: &str = ".hydrant";
 /// What their names end in.
 const PART_SUFFIX: &str = "part";
+
+/// How much of an object is read at a time.
+const READ_BYTES: usize = 1 << 20;
 
 /// How many directories are remembered as durable before all are forgotten: memory is bounded, and
 /// to forget costs an fsync.
@@ -58,6 +62,14 @@ impl Directory {
             bucket: durable.root.join(bucket),
             durable,
         }
+    }
+
+    /// Where the object under `key` lies.
+    fn place(&self, key: &str) -> Result<PathBuf, DeliveryError> {
+        let components = key::path_components(key)
+            .map_err(|detail| DeliveryError::refused("S3.InvalidKey", detail))?;
+        let join = |path: PathBuf, component: &String| path.join(component);
+        Ok(components.iter().fold(self.bucket.clone(), join))
     }
 
     /// Removes what a crash left half written in every bucket below `root`; how many objects. To be
@@ -107,13 +119,12 @@ fn not_a_directory(error: &io::Error) -> bool {
 #[async_trait]
 impl Destination for Directory {
     async fn deliver(&self, object: &Object) -> Result<Receipt, DeliveryError> {
-        let components = key::path_components(&object.key)
-            .map_err(|detail| DeliveryError::refused("S3.InvalidKey", detail))?;
-        let target = components
-            .iter()
-            .fold(self.bucket.clone(), |path, component| path.join(component));
-        let name = components.last().map(String::as_str).unwrap_or_default();
-        let part = self.bucket.join(PARTS).join(part_name(name));
+        let target = self.place(&object.key)?;
+        let name = target.file_name().unwrap_or_default();
+        let part = self
+            .bucket
+            .join(PARTS)
+            .join(part_name(&name.to_string_lossy()));
 
         let mut body = object.body.open();
         let mut writing = {
@@ -132,8 +143,59 @@ impl Destination for Directory {
         Ok(Receipt { bytes })
     }
 
+    async fn read(&self, key: &str) -> Result<Bytestream, DeliveryError> {
+        let path = self.place(key)?;
+        let named = key.to_owned();
+        let reading = tokio::task::spawn_blocking(move || Reading::open(&path))
+            .await
+            .map_err(|panic| DeliveryError::internal(panic.to_string()))?
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                    DeliveryError::refused("S3.NoSuchKey", format!("there is no object {named}"))
+                }
+                _ => in_words(&error),
+            })?;
+        let pieces = futures::stream::try_unfold(reading, |mut reading| {
+            blocking(move || Ok(reading.piece()?.map(|piece| (piece, reading))))
+        });
+        Ok(pieces.boxed())
+    }
+
     async fn probe(&self) -> Result<(), DeliveryError> {
         Ok(())
+    }
+}
+
+/// An object being read. Renaming replaces objects whole, so what was opened stays as it was.
+#[derive(Debug)]
+struct Reading {
+    file: File,
+    left: u64,
+}
+
+impl Reading {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(Reading {
+            file,
+            left: metadata.len(),
+        })
+    }
+
+    /// The next piece; none at the end that the object had when it was opened.
+    fn piece(&mut self) -> io::Result<Option<Bytes>> {
+        let length = self.left.min(READ_BYTES as u64) as usize;
+        if length == 0 {
+            return Ok(None);
+        }
+        let mut piece = vec![0; length];
+        self.file.read_exact(&mut piece)?;
+        self.left -= length as u64;
+        Ok(Some(piece.into()))
     }
 }
 
@@ -313,6 +375,22 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let looked = Looked(root.path().join("my-bucket"));
         conformance::suite(&bucket(root.path()), &looked).await;
+    }
+
+    #[tokio::test]
+    async fn an_object_that_was_cut_short_is_not_taken_for_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let bucket = bucket(root.path());
+        let bytes = conformance::noise(3 * READ_BYTES);
+        bucket.deliver(&object("a", &bytes)).await.unwrap();
+        let mut pieces = bucket.read("a").await.unwrap();
+        assert_eq!(pieces.next().await.unwrap().unwrap(), bytes[..READ_BYTES]);
+        let file = root.path().join("my-bucket/a");
+        let file = File::options().write(true).open(file).unwrap();
+        file.set_len(2 * READ_BYTES as u64 + 1).unwrap();
+        pieces.next().await.unwrap().unwrap();
+        pieces.next().await.unwrap().unwrap_err();
+        assert!(pieces.next().await.is_none());
     }
 
     #[tokio::test]

@@ -60,6 +60,9 @@ pub struct Receipt {
     pub bytes: u64,
 }
 
+/// An object's bytes, in pieces of a few MiB at most. After an error the stream ends.
+pub type Bytestream = BoxStream<'static, Result<Bytes, DeliveryError>>;
+
 /// Why an object is not there. It stays in the log and is tried again in either case.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeliveryError {
@@ -135,18 +138,24 @@ impl From<BodyError> for DeliveryError {
     }
 }
 
-/// Takes objects.
+/// Takes objects, and gives them back.
 ///
 /// 1. **Safe.** `deliver` resolves with `Ok` only when the object would survive what the bucket
 ///    survives: a directory was fsynced, a store has acknowledged.
 /// 2. **Whole.** An object is there with all its bytes or not at all.
 /// 3. **Idempotent.** Called again with the same key and the same bytes, after a crash or a time-out, it
 ///    leaves one object.
-/// 4. **Bounded.** It gives up when nothing moves for some minutes and holds a small constant of memory.
+/// 4. **Bounded.** It gives up when nothing moves for some minutes and holds a small constant of memory, whatever
+///    an object's size and however slowly it is read.
+/// 5. **As stored.** An object is read back byte for byte: nothing is decompressed on the way, and the end of the stream
+///    is the end of the object. What breaks off, or is replaced meanwhile, ends in an error.
 #[async_trait]
 pub trait Destination: Send + Sync + fmt::Debug {
     /// Puts the object.
     async fn deliver(&self, object: &Object) -> Result<Receipt, DeliveryError>;
+
+    /// The bytes of the object under exactly this key. One that is not there is refused as `S3.NoSuchKey`.
+    async fn read(&self, key: &str) -> Result<Bytestream, DeliveryError>;
 
     /// Whether anybody is there: cheap, and asked after [`DeliveryError::is_unreachable`], so that a
     /// dead destination costs neither reading nor compressing. Any answer will do, also a refusal.

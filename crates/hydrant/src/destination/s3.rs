@@ -4,6 +4,7 @@
 //!   and what goes wrong on the wire can then be told to belong to this attempt.
 //! * Objects up to one part are put in one request; larger ones go up in parts of [`PART_BYTES`], two at a
 //!   time, so that memory is the same for any size. What fails is aborted.
+//! * Objects come back in requests of [`read::READ_BYTES`], so that no request lasts as long as a slow reader.
 //! * `object_store` retries for [`RETRY_TIMEOUT`] what passes by itself; the day-long patience is delivery's.
 //! * Errors are told apart by status and by the error code in the body, never by messages: stores differ
 //!   in those, and some send none.
@@ -12,6 +13,7 @@
 
 mod door;
 mod errors;
+mod read;
 #[cfg(test)]
 mod tests;
 
@@ -32,7 +34,7 @@ pub(crate) use door::REQUEST_TIMEOUT;
 pub use door::SharedClient;
 use door::{Door, Seen};
 
-use super::{BodyError, DeliveryError, Destination, Object, Receipt, key};
+use super::{BodyError, Bytestream, DeliveryError, Destination, Object, Receipt, key};
 use crate::{credentials::outbound::Source, stream::Encryption};
 
 /// The largest object that is put in one request, and the size of the parts of larger ones. With S3's limit of
@@ -79,8 +81,16 @@ impl S3 {
         }
     }
 
-    /// A store for one attempt at `key`, the path to name there, and what its requests met.
+    /// A store for one attempt to put `key`, the path to name there, and what its requests met.
     fn store(&self, key: &str) -> Result<(AmazonS3, Path, Arc<Seen>), DeliveryError> {
+        self.store_with(key, self.place.acl.as_deref())
+    }
+
+    fn store_with(
+        &self,
+        key: &str,
+        acl: Option<&str>,
+    ) -> Result<(AmazonS3, Path, Arc<Seen>), DeliveryError> {
         let invalid = |detail: String| DeliveryError::refused("S3.InvalidKey", detail);
         key::check_url(key).map_err(invalid)?;
         let place = &*self.place;
@@ -98,7 +108,7 @@ impl S3 {
             seen.clone(),
         );
         let mut options = ClientOptions::new().with_allow_http(true);
-        if let Some(acl) = &place.acl {
+        if let Some(acl) = acl {
             let value = http::HeaderValue::from_str(acl)
                 .map_err(|error| DeliveryError::internal(error.to_string()))?;
             let name = http::HeaderName::from_static("x-amz-acl");
@@ -306,6 +316,10 @@ impl Destination for S3 {
             Err(Failed::Body(error)) => Err(error.into()),
             Err(Failed::Store(error)) => Err(errors::in_words(&error, &seen, &self.place)),
         }
+    }
+
+    async fn read(&self, key: &str) -> Result<Bytestream, DeliveryError> {
+        read::read(self, key).await
     }
 
     /// Asks for an object that is not there: "not found" and "forbidden" are answers.

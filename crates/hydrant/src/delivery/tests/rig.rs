@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::StreamExt;
 use hydrant_engine::{
     Chance, Clock, Engine, Frame, LaneId, ManualClock, Position, SystemClock, Timestamp,
@@ -15,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     delivery::{Delivery, Settings, StreamStatus, checkpoint},
-    destination::{DeliveryError, Destination, Destinations, Object, Receipt},
+    destination::{Bytestream, DeliveryError, Destination, Destinations, Object, Receipt},
     metrics::Metrics,
     stream::{
         BufferingHints, CompressionFormat, DeliveryStream, Destination as Configured, Encryption,
@@ -152,6 +153,13 @@ impl Destination for Bucket {
         self.store.answers.acquire().await.unwrap().forget();
         self.store.state().running -= 1;
         Ok(receipt)
+    }
+
+    async fn read(&self, key: &str) -> Result<Bytestream, DeliveryError> {
+        let Some(body) = self.store.bodies(&self.name, key).pop() else {
+            return Err(DeliveryError::refused("S3.NoSuchKey", key));
+        };
+        Ok(futures::stream::iter([Ok(Bytes::from(body))]).boxed())
     }
 
     async fn probe(&self) -> Result<(), DeliveryError> {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use hydrant_engine::SystemClock;
 use object_store::{
     ClientOptions,
@@ -235,6 +236,7 @@ async fn objects_have_their_headers_small_and_large() {
         let (status, headers, body) = raw.get(key).await;
         assert_eq!(status, 200);
         assert!(body == noise(size));
+        assert!(conformance::read(&*destination, key).await.unwrap() == noise(size));
         for (name, value) in [
             ("content-type", "application/octet-stream"),
             ("content-encoding", "snappy-java"),
@@ -285,6 +287,54 @@ async fn what_the_store_refuses_is_told_in_the_words_of_the_contract() {
         ..raw.rule()
     };
     assert_eq!(refusal(stranger, &raw.spec()).await, "S3.AccessDenied");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told_in_the_words_of_the_contract() {
+    let Some(info) = info() else { return };
+    let raw = Raw::bucket(info, "reading").await;
+    let missing = S3Spec {
+        bucket_arn: "arn:aws:s3:::there-is-no-such-bucket".to_owned(),
+        ..raw.spec()
+    };
+    let wrong_secret = S3Rule {
+        secret_access_key: Some(Secret::new("wrong")),
+        ..raw.rule()
+    };
+    for (rule, spec, code) in [
+        (raw.rule(), raw.spec(), "S3.NoSuchKey"),
+        (raw.rule(), missing, "S3.NoSuchBucket"),
+        (wrong_secret, raw.spec(), "S3.AccessDenied"),
+    ] {
+        let destination = destination(rule, &spec);
+        let error = conformance::read(&*destination, "k").await.unwrap_err();
+        assert!(matches!(error, DeliveryError::Refused { .. }), "{error:?}");
+        assert_eq!(error.code(), code);
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_is_replaced_while_it_is_read_ends_in_an_error() {
+    let Some(info) = info() else { return };
+    let raw = Raw::bucket(info, "replaced").await;
+    let destination = destination(raw.rule(), &raw.spec());
+    let pieces = super::read::READ_BYTES as usize;
+    let before = noise(6 * pieces);
+    destination.deliver(&object("k", &before)).await.unwrap();
+    let mut reading = destination.read("k").await.unwrap();
+    // Another of the same size; all that is known of the old one are the pieces that are on their way.
+    let after = before.iter().map(|byte| byte ^ 1).collect::<Vec<_>>();
+    destination.deliver(&object("k", &after)).await.unwrap();
+    let mut good = Vec::new();
+    let error = loop {
+        match reading.next().await.expect("an error before the end") {
+            Ok(piece) => good.extend_from_slice(&piece),
+            Err(error) => break error,
+        }
+    };
+    assert!(before.starts_with(&good) && good.len() <= 3 * pieces);
+    assert!(matches!(error, DeliveryError::Retry { .. }), "{error:?}");
+    assert!(reading.next().await.is_none());
 }
 
 #[tokio::test]
@@ -355,6 +405,8 @@ async fn nobody_there_is_unreachable_and_an_answer_is_not() {
         &spec("bucket"),
     );
     let error = nobody.deliver(&object("k", b"x")).await.unwrap_err();
+    assert!(error.is_unreachable(), "{error:?}");
+    let error = conformance::read(&*nobody, "k").await.unwrap_err();
     assert!(error.is_unreachable(), "{error:?}");
     assert!(nobody.probe().await.unwrap_err().is_unreachable());
 
