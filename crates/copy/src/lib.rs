@@ -16,10 +16,13 @@
 //! * Behaviour is Redshift's (SPEC §5.5), not PostgreSQL's: decimals are cut, not rounded; `VARCHAR(n)` counts bytes.
 
 pub mod column;
+pub mod convert;
 pub mod error;
 pub mod options;
+pub mod text;
 
 pub use column::{Column, Kind};
+pub use convert::Converter;
 pub use error::{ErrorCode, Field, FieldError, RowError};
 pub use options::{
     Compression, CopyOptions, DateFormat, Encoding, Format, JsonFormat, MaxErrors, TimeFormat,
