@@ -148,17 +148,6 @@ def test_kms_for_a_directory_is_refused_not_ignored(wire):
 @pytest.mark.parametrize(
     ("member", "value"),
     [
-        (
-            "RedshiftDestinationConfiguration",
-            {
-                "RoleARN": ROLE,
-                "ClusterJDBCURL": "jdbc:redshift://c.x.us-east-1.redshift.amazonaws.com:5439/db",
-                "CopyCommand": {"DataTableName": "t"},
-                "Username": "u",
-                "Password": "Secret-password-1",
-                "S3Configuration": s3(),
-            },
-        ),
         ("ElasticsearchDestinationConfiguration", {"RoleARN": ROLE, "IndexName": "i", "S3Configuration": s3()}),
         ("HttpEndpointDestinationConfiguration", {"EndpointConfiguration": {"Url": "https://x"}, "S3Configuration": s3()}),
         ("DeliveryStreamEncryptionConfigurationInput", {"KeyType": "AWS_OWNED_CMK"}),
@@ -458,11 +447,11 @@ def test_no_update_and_two(wire, stream):
 
 
 def test_unsupported_updates_are_refused_by_name(wire, stream):
-    body = update_body(stream, RedshiftDestinationUpdate={"Username": "u"})
+    body = update_body(stream, ElasticsearchDestinationUpdate={"IndexName": "i"})
     del body["S3DestinationUpdate"]
     answer = wire.call("UpdateDestination", body)
     refused(answer, "InvalidArgumentException")
-    assert "RedshiftDestinationUpdate" in answer.message
+    assert "ElasticsearchDestinationUpdate" in answer.message
 
 
 def test_update_is_used_for_later_records(node, wire, name):

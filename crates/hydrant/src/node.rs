@@ -40,9 +40,11 @@ use crate::{
         ops::{Operations, Parts, Vet},
         tls::{self, TlsError},
     },
-    config::{BucketRule, ByteSize, Config, Quotas, TlsFiles, quotas::Throughput},
+    config::{
+        BucketRule, ByteSize, Config, DEFAULT_SECRET_KEY_FILE, Quotas, TlsFiles, quotas::Throughput,
+    },
     console::{self, Console},
-    credentials::Outbound,
+    credentials::{Outbound, Vault, seal::VaultError},
     delivery::{self, Delivery},
     destination::Buckets,
     metrics::{AnswerLabels, Answers, Metrics},
@@ -108,6 +110,9 @@ pub enum StartError {
     /// Certificate and key.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
+    /// The key that seals passwords.
+    #[error("{0}; --secret-key-file names another")]
+    Vault(#[from] VaultError),
 }
 
 /// What went wrong while a node stopped. Nothing acknowledged is lost.
@@ -167,6 +172,7 @@ impl Node {
         let (api_listener, api_addr) = listen(config.listen, "listen").await?;
         let (admin_listener, admin_addr) = listen(config.admin_listen, "admin-listen").await?;
         let buckets = buckets(&config, &clock)?;
+        let vault = Arc::new(vault(&config, &chance)?);
         let registry = Registry::open(engine.catalog.clone()).await?;
 
         let mut metrics = Metrics::new();
@@ -193,6 +199,7 @@ impl Node {
             metrics: metrics.clone(),
             quotas: config.quotas.clone(),
             vet: Arc::new(Vetting(buckets)),
+            vault,
         });
         let limits = ServerLimits::default();
         let front = Front::new(
@@ -336,6 +343,14 @@ fn buckets(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<Buckets>, Star
         swept => tracing::info!("removed {swept} half-written objects that a crash left"),
     }
     Ok(Arc::new(buckets))
+}
+
+/// What seals passwords, with the key file that is configured.
+fn vault(config: &Config, chance: &Chance) -> Result<Vault, VaultError> {
+    match &config.secret_key_file {
+        Some(path) => Vault::open(path, chance),
+        None => Vault::open(&config.data_dir.join(DEFAULT_SECRET_KEY_FILE), chance),
+    }
 }
 
 /// A listener, and its address with the port that it really has.

@@ -23,6 +23,13 @@ async fn answers() -> Vec<(Operation, Value)> {
         "DataFormatConversionConfiguration": {"Enabled": false}, "FileExtension": "",
         "DynamicPartitioningConfiguration": {"Enabled": false, "RetryOptions": {"DurationInSeconds": 9}}, "CustomTimeZone": "",
     });
+    let redshift = json!({
+        "RoleARN": ROLE, "ClusterJDBCURL": "jdbc:redshift://h/d", "Username": "u", "Password": "secret",
+        "CopyCommand": {"DataTableName": "t", "DataTableColumns": "a,b", "CopyOptions": "csv"},
+        "S3Configuration": s3, "RetryOptions": {"DurationInSeconds": 60}, "S3BackupMode": "Disabled",
+        "ProcessingConfiguration": {"Enabled": false}, "CloudWatchLoggingOptions": {"Enabled": false},
+        "SecretsManagerConfiguration": {"Enabled": false, "SecretARN": "arn:aws:secretsmanager:s", "RoleARN": ROLE},
+    });
     let named = json!({"DeliveryStreamName": "all"});
     let tags = json!([{"Key": "k", "Value": "v"}]);
     let mut answers = Vec::new();
@@ -32,6 +39,11 @@ async fn answers() -> Vec<(Operation, Value)> {
             json!({"DeliveryStreamName": "s", "S3DestinationConfiguration": s3}),
         ),
         (DescribeDeliveryStream, json!({"DeliveryStreamName": "s"})),
+        (
+            CreateDeliveryStream,
+            json!({"DeliveryStreamName": "t", "RedshiftDestinationConfiguration": redshift}),
+        ),
+        (DescribeDeliveryStream, json!({"DeliveryStreamName": "t"})),
         (
             CreateDeliveryStream,
             json!({
@@ -72,11 +84,11 @@ async fn answers() -> Vec<(Operation, Value)> {
         ),
         (DeleteDeliveryStream, named),
     ] {
+        let name = body["DeliveryStreamName"].clone();
         let answer = node.call(operation, body).await;
         answers.push((operation, answer.unwrap()));
         if operation == CreateDeliveryStream {
-            node.activate(if answers.len() == 1 { "s" } else { "all" })
-                .await;
+            node.activate(name.as_str().unwrap()).await;
         }
     }
     answers
@@ -135,10 +147,6 @@ async fn todays_answers() {
                 other,
             ),
             (
-                "DestinationDescription.RedshiftDestinationDescription: never",
-                other,
-            ),
-            (
                 "DestinationDescription.SnowflakeDestinationDescription: never",
                 other,
             ),
@@ -148,6 +156,10 @@ async fn todays_answers() {
             ),
             (
                 "ExtendedS3DestinationDescription.S3BackupDescription: never",
+                other,
+            ),
+            (
+                "RedshiftDestinationDescription.S3BackupDescription: never",
                 other,
             ),
         ],
@@ -173,8 +185,18 @@ async fn answers_to_clients_of_2015() {
                 ignored,
             ),
             (
-                "DestinationDescription.RedshiftDestinationDescription: never",
-                "of a destination that is not supported",
+                "RedshiftDestinationDescription.CloudWatchLoggingOptions: more",
+                ignored,
+            ),
+            (
+                "RedshiftDestinationDescription.ProcessingConfiguration: more",
+                ignored,
+            ),
+            ("RedshiftDestinationDescription.RetryOptions: more", ignored),
+            ("RedshiftDestinationDescription.S3BackupMode: more", ignored),
+            (
+                "RedshiftDestinationDescription.SecretsManagerConfiguration: more",
+                ignored,
             ),
             ("PutRecordBatchOutput.Encrypted: more", ignored),
             ("PutRecordOutput.Encrypted: more", ignored),

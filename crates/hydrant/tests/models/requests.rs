@@ -30,7 +30,7 @@ fn todays_requests() {
             ("SecretARN: pattern", arn),
             (
                 "ClusterJDBCURL: pattern",
-                "any host: the cluster need not be Amazon's",
+                "any host: the cluster need not be Amazon's; and the parameters of a connection",
             ),
             ("CopyOptions: pattern", blank),
             ("DataTableColumns: pattern", blank),
@@ -97,7 +97,7 @@ fn requests_of_2015() {
             ("ClusterJDBCURL: max", fits),
             (
                 "ClusterJDBCURL: pattern",
-                "any host: the cluster need not be Amazon's",
+                "any host: the cluster need not be Amazon's; and the parameters of a connection",
             ),
             (
                 "CompressionFormat: values",

@@ -4,6 +4,7 @@
 mod create;
 pub(crate) mod node;
 mod puts;
+mod redshift;
 mod streams;
 mod tags;
 mod update;

@@ -19,13 +19,13 @@ use hydrant::{
         ops::{Operations, Parts, Vet},
     },
     config::Quotas,
-    credentials::Identity,
+    credentials::{Identity, Vault},
     metrics::Metrics,
-    stream::{DeliveryStream, Destination, Registry, RegistryError, S3Spec, Status, StreamKey},
+    stream::{DeliveryStream, Destination, Registry, RegistryError, Status, StreamKey},
 };
 use hydrant_engine::{
-    Catalog, CatalogError, Change, Engine, Expect, Frame, FrameMeta, LaneId, LaneUsage, Log,
-    LogError, ManualClock, Position, Timestamp, Usage, Version, Versioned,
+    Catalog, CatalogError, Chance, Change, Engine, Expect, Frame, FrameMeta, LaneId, LaneUsage,
+    Log, LogError, ManualClock, Position, Timestamp, Usage, Version, Versioned,
 };
 use serde_json::{Value, json};
 
@@ -40,6 +40,7 @@ pub(crate) struct Node {
     pub(crate) clock: ManualClock,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) vet: Arc<Judge>,
+    pub(crate) vault: Arc<Vault>,
 }
 
 impl Node {
@@ -61,6 +62,7 @@ impl Node {
         let clock = ManualClock::new(Timestamp(1_444_222_333_444));
         let metrics = Arc::new(Metrics::new());
         let vet = Arc::new(Judge::default());
+        let vault = Arc::new(Vault::ephemeral(&Chance::seeded(1)).unwrap());
         let operations = Operations::new(Parts {
             engine,
             registry: registry.clone(),
@@ -68,6 +70,7 @@ impl Node {
             metrics: metrics.clone(),
             quotas,
             vet: vet.clone(),
+            vault: vault.clone(),
         });
         Node {
             operations,
@@ -76,6 +79,7 @@ impl Node {
             clock,
             metrics,
             vet,
+            vault,
         }
     }
 
@@ -199,7 +203,7 @@ pub(crate) fn error(name: &str, text: &str) -> (String, String) {
 #[derive(Debug, Default)]
 pub(crate) struct Judge {
     pub(crate) refuse: AtomicBool,
-    pub(crate) asked: Mutex<Vec<(S3Spec, String)>>,
+    pub(crate) asked: Mutex<Vec<(Destination, String)>>,
 }
 
 pub(crate) const REFUSED: &str = "Firehose is unable to assume role arn:aws:iam::000000000000:role/r. Please check the role provided.";
@@ -210,7 +214,7 @@ impl Vet for Judge {
         self.asked
             .lock()
             .unwrap()
-            .push((destination.s3().clone(), region.to_owned()));
+            .push((destination.clone(), region.to_owned()));
         if self.refuse.load(Ordering::SeqCst) {
             return Err(REFUSED.to_owned());
         }

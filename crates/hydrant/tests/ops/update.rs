@@ -155,7 +155,6 @@ async fn what_is_not_supported_is_named() {
     let node = Node::new().await;
     node.active("logs").await;
     for member in [
-        "RedshiftDestinationUpdate",
         "ElasticsearchDestinationUpdate",
         "AmazonopensearchserviceDestinationUpdate",
         "SplunkDestinationUpdate",

@@ -88,7 +88,12 @@ async fn from_a_request_to_an_object() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_admin_port_tells_health_and_metrics_and_keeps_pages_out() {
-    let config = Config::resolve(settings()).unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let config = Config::resolve(Settings {
+        data_dir: Some(data.path().to_owned()),
+        ..settings()
+    });
+    let config = config.unwrap();
     let clock = Arc::new(SystemClock::new());
     let engine = Engine::mem();
     let node = Node::start_with(config, engine.clone(), clock, Chance::seeded(2))
@@ -184,7 +189,12 @@ impl Log for Failed {
 async fn a_node_whose_log_failed_is_alive_but_not_ready() {
     let mut engine = Engine::mem();
     engine.log = Arc::new(Failed(engine.log));
-    let config = Config::resolve(settings()).unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let config = Config::resolve(Settings {
+        data_dir: Some(data.path().to_owned()),
+        ..settings()
+    });
+    let config = config.unwrap();
     let clock = Arc::new(SystemClock::new());
     let node = Node::start_with(config, engine, clock, Chance::seeded(3))
         .await

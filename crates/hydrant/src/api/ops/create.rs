@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Operations, authorized, destination,
+    destination::Sealer,
     tags::{self, Tag},
 };
 use crate::{
@@ -40,7 +41,8 @@ impl Operations {
     ) -> Result<Bytes, ApiError> {
         let name = &input.delivery_stream_name;
         let key = authorized(Operation::CreateDeliveryStream, identity, name)?;
-        let destination = destination(&mut input)?;
+        let sealer = Sealer::new(&self.parts.vault, &key);
+        let destination = destination(&mut input, &sealer)?;
         self.vet(&destination, &key).await?;
         let tags = tags::over(&[], &input.tags)?;
 
@@ -101,8 +103,8 @@ impl Operations {
 }
 
 /// What the request asks for, if this service can do all of it.
-fn destination(input: &mut Input) -> Result<Destination, ApiError> {
-    let change = destination::only(&mut input.others, "DestinationConfiguration")?;
+fn destination(input: &mut Input, sealer: &Sealer<'_>) -> Result<Destination, ApiError> {
+    let asked = destination::only(&mut input.others, "DestinationConfiguration", sealer)?;
     let stream_type = input.delivery_stream_type.as_deref().unwrap_or(DIRECT_PUT);
     if stream_type != DIRECT_PUT {
         let what = format!("DeliveryStreamType {stream_type}");
@@ -120,6 +122,5 @@ fn destination(input: &mut Input) -> Result<Destination, ApiError> {
     if let Some(name) = input.others.keys().next() {
         return Err(destination::unsupported(name));
     }
-    // The table requires what there must be.
-    change.apply(None).map_err(ApiError::internal)
+    asked.apply(None)
 }

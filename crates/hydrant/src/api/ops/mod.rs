@@ -24,7 +24,7 @@ use self::live::Live;
 use super::{ApiError, Dispatch, Operation, limits, put, shape, shapes};
 use crate::{
     config::Quotas,
-    credentials::Identity,
+    credentials::{Identity, Vault},
     metrics::{Metrics, ingest::StreamOperation},
     stream::{DeliveryStream, Destination, Registry, RegistryError, StreamKey},
 };
@@ -55,6 +55,8 @@ pub struct Parts {
     pub quotas: Quotas,
     /// Who judges destinations.
     pub vet: Arc<dyn Vet>,
+    /// Seals passwords.
+    pub vault: Arc<Vault>,
 }
 
 /// The operations, behind [`Dispatch`].

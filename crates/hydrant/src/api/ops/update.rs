@@ -10,7 +10,11 @@ use hydrant_engine::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Operations, authorized, destination, not_active};
+use super::{
+    Operations, authorized,
+    destination::{self, Asked, Sealer},
+    not_active,
+};
 use crate::{
     api::{ApiError, Operation, wire},
     credentials::Identity,
@@ -33,19 +37,22 @@ impl Operations {
     pub(super) async fn update(
         &self,
         identity: &Identity,
-        input: Input,
+        mut input: Input,
     ) -> Result<Bytes, ApiError> {
         let began = self.parts.clock.monotonic();
         let name = &input.delivery_stream_name;
         let key = authorized(Operation::UpdateDestination, identity, name)?;
         let present = self.find(&key)?;
         let now = self.parts.clock.now();
+        let sealer = Sealer::new(&self.parts.vault, &key);
+        // Read once, told later: what is wrong with the stream comes first.
+        let asked = destination::only(&mut input.others, "DestinationUpdate", &sealer);
         let outcome = async {
-            let planned = updated(&present, &input, now)?;
+            let planned = updated(&present, &input, &asked, now)?;
             self.vet(&planned.destination, &key).await?;
             let registry = &self.parts.registry;
             registry
-                .change(&key, |present| updated(present, &input, now))
+                .change(&key, |present| updated(present, &input, &asked, now))
                 .await
         };
         let outcome = outcome.await;
@@ -58,6 +65,7 @@ impl Operations {
 fn updated(
     present: &DeliveryStream,
     input: &Input,
+    asked: &Result<Asked, ApiError>,
     now: Timestamp,
 ) -> Result<DeliveryStream, ApiError> {
     let name = &present.key.name;
@@ -77,10 +85,7 @@ fn updated(
             "Destination Id {id} not found"
         )));
     }
-    let change = destination::only(&mut input.others.clone(), "DestinationUpdate")?;
-    let destination = change
-        .apply(Some(&present.destination))
-        .map_err(|missing| ApiError::InvalidArgument(missing.to_string()))?;
+    let destination = asked.clone()?.apply(Some(&present.destination))?;
     Ok(DeliveryStream {
         version: current + 1,
         updated: Some(now),

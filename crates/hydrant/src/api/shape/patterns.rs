@@ -45,9 +45,10 @@ pub static ARN: Pattern = Pattern {
     decide: |text| text.strip_prefix("arn:").is_some_and(one_line),
 };
 
-/// JDBC URLs: the model's pattern with any host, since the cluster need not be Amazon's.
+/// JDBC URLs: the model's pattern with any host, since the cluster need not be Amazon's, and with the
+/// parameters that clients connect with.
 pub static JDBC_URL: Pattern = Pattern {
-    text: r"jdbc:(redshift|postgresql)://[A-Za-z0-9._-]+(:\d{1,5})?/[a-zA-Z0-9_$-]+",
+    text: r"jdbc:(redshift|postgresql)://([A-Za-z0-9._-]+|\[[A-Fa-f0-9:.]+\])(:\d{1,5})?/[a-zA-Z0-9_$-]+(\?[!-~]*)?",
     decide: jdbc_url,
 };
 
@@ -133,16 +134,28 @@ fn jdbc_url(text: &str) -> bool {
     else {
         return false;
     };
-    let Some((authority, database)) = rest.split_once('/') else {
+    let Some((authority, path)) = rest.split_once('/') else {
         return false;
     };
-    let (host, port) = match authority.split_once(':') {
-        Some((host, port)) => (host, Some(port)),
-        None => (authority, None),
+    let (database, parameters) = path.split_once('?').unwrap_or((path, ""));
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let Some((address, port)) = rest.split_once(']') else {
+                return false;
+            };
+            let address = some_of(address, |c| c.is_ascii_hexdigit() || ":.".contains(c));
+            (address, port)
+        }
+        None => {
+            let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            let host = some_of(host, |c| c.is_ascii_alphanumeric() || "._-".contains(c));
+            (host, port)
+        }
     };
-    some_of(host, |c| c.is_ascii_alphanumeric() || "._-".contains(c))
-        && port.is_none_or(|port| port.len() <= 5 && some_of(port, |c| c.is_ascii_digit()))
+    let digits = |port: &str| port.len() <= 5 && some_of(port, |c| c.is_ascii_digit());
+    host && (port.is_empty() || port.strip_prefix(':').is_some_and(digits))
         && some_of(database, |c| c.is_ascii_alphanumeric() || "_$-".contains(c))
+        && parameters.chars().all(|c| c.is_ascii_graphic())
 }
 
 #[cfg(test)]
@@ -180,6 +193,10 @@ mod tests {
                 "jdbc:redshift://c.abc.us-east-1.redshift.amazonaws.com:5439/dev",
                 "jdbc:postgresql://localhost/my-db",
                 "jdbc:postgresql://10.0.0.1:5432/a_$b",
+                "jdbc:redshift://h:5439/db?ssl=true&sslmode=require",
+                "jdbc:redshift://h/db?",
+                "jdbc:postgresql://[::1]:5432/db",
+                "jdbc:postgresql://[fe80::10.0.0.1]/db",
             ],
             &[
                 "",
@@ -190,7 +207,16 @@ mod tests {
                 "jdbc:redshift://h:5439",
                 "jdbc:redshift://h:5439/",
                 "jdbc:redshift://u@h:5439/db",
-                "jdbc:redshift://h:5439/db?ssl=true",
+                "jdbc:redshift://h:5439/?ssl=true",
+                "jdbc:redshift://h:5439/db;ssl=true",
+                "jdbc:redshift://h:5439/db?a b",
+                "jdbc:redshift://h:5439/db?a\n",
+                "jdbc:redshift://h:5439/a/b",
+                "jdbc:redshift://[::1/db",
+                "jdbc:redshift://[]:5439/db",
+                "jdbc:redshift://[::1]5439/db",
+                "jdbc:redshift://[::1]:/db",
+                "jdbc:redshift://[::g]/db",
             ],
         );
         each(
