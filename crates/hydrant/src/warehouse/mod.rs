@@ -8,7 +8,17 @@
 //!              streams the rows into COPY … FROM STDIN, with a ledger entry for each object in the same transaction
 //! ```
 //!
+//! | module | is |
+//! |---|---|
+//! | [`jdbc`] | `ClusterJDBCURL`, taken apart |
+//! | [`connect`] | a connection: TLS, time-outs, and a cancelled COPY that is cancelled there, too |
+//! | [`errors`] | what databases say, in the words of SPEC §6.4 |
+//!
 //! A warehouse knows neither log nor stream. It makes one attempt; when to make the next is delivery's to say.
+
+pub mod connect;
+pub mod errors;
+pub mod jdbc;
 
 use std::{fmt, sync::Arc};
 
