@@ -18,14 +18,17 @@
 pub mod column;
 pub mod convert;
 pub mod error;
+pub mod manifest;
 pub mod options;
 pub mod text;
 
 pub use column::{Column, Kind};
 pub use convert::Converter;
 pub use error::{ErrorCode, Field, FieldError, RowError};
+pub use manifest::{Entry, Manifest, S3Url};
 pub use options::{
-    Compression, CopyOptions, DateFormat, Encoding, Format, JsonFormat, MaxErrors, TimeFormat,
+    Compression, CopyOptions, DateFormat, Encoding, Format, JsonFormat, MaxErrors, OptionsError,
+    OptionsErrorKind, TimeFormat,
 };
 
 /// The longest row, in bytes (SPEC §5.5: 4 MB).

@@ -1,6 +1,32 @@
 //! What a COPY command's options ask for (SPEC §5.5).
 //!
-//! [`CopyOptions`] holds the outcome with every default filled in, so that nothing behind it asks what was written.
+//! ```text
+//! text ─lex→ words, numbers, strings ─parse→ Draft: what was written, where ─settle→ CopyOptions
+//! ```
+//!
+//! * [`CopyOptions`] holds the outcome with every default filled in, so that nothing behind it asks what was written.
+//! * What cannot be honoured is refused with a reason, never ignored; ignored are only options that speak of
+//!   Redshift's own inside (`REGION`, `COMPUPDATE`, `STATUPDATE`, `COMPROWS`, `READRATIO`), and those are checked for form.
+//! * Options for Redshift itself are its own to judge: [`check_pasted`] only sees to it that what is pasted into the
+//!   statement stays within the statement and does not contradict what the service writes there.
+
+mod error;
+mod lex;
+mod parse;
+mod pasted;
+mod print;
+mod settle;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use error::{OptionsError, OptionsErrorKind};
+pub use pasted::check_pasted;
+
+/// The longest text of options, in bytes (the limit of `CopyOptions`).
+pub const MAX_OPTIONS_BYTES: usize = 204_800;
+/// The most columns a table of Redshift's can have, and so a list of them.
+pub const MAX_COLUMNS: usize = 1600;
 
 /// Options, complete and free of contradictions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,6 +181,14 @@ impl MaxErrors {
             MaxErrors::Count(most) => errors >= u64::from(most.max(1)),
             MaxErrors::All => false,
         }
+    }
+}
+
+impl CopyOptions {
+    /// Reads options as they are written in a COPY command (SPEC §5.5): in any order and case, with white space between
+    /// them and perhaps a `;` at the end. No options at all are options too.
+    pub fn parse(text: &str) -> Result<CopyOptions, OptionsError> {
+        settle::settle(parse::parse(text)?)
     }
 }
 
