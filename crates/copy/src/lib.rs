@@ -18,6 +18,7 @@
 pub mod column;
 pub mod convert;
 pub mod error;
+pub mod jsonpaths;
 pub mod manifest;
 pub mod options;
 pub mod text;
@@ -25,6 +26,7 @@ pub mod text;
 pub use column::{Column, Kind};
 pub use convert::Converter;
 pub use error::{ErrorCode, Field, FieldError, RowError};
+pub use jsonpaths::JsonPaths;
 pub use manifest::{Entry, Manifest, S3Url};
 pub use options::{
     Compression, CopyOptions, DateFormat, Encoding, Format, JsonFormat, MaxErrors, OptionsError,
