@@ -21,6 +21,7 @@ pub mod error;
 pub mod jsonpaths;
 pub mod manifest;
 pub mod options;
+pub mod table;
 pub mod text;
 
 pub use column::{Column, Kind};
@@ -32,6 +33,7 @@ pub use options::{
     Compression, CopyOptions, DateFormat, Encoding, Format, JsonFormat, MaxErrors, OptionsError,
     OptionsErrorKind, TimeFormat,
 };
+pub use table::{ColumnList, TableName};
 
 /// The longest row, in bytes (SPEC §5.5: 4 MB).
 pub const MAX_ROW_BYTES: usize = 4 << 20;
