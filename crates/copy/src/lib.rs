@@ -17,15 +17,19 @@
 
 pub mod column;
 pub mod convert;
+mod encoding;
 pub mod error;
 pub mod jsonpaths;
 pub mod manifest;
 pub mod options;
+mod rows;
 pub mod table;
 pub mod text;
+pub mod transform;
 
 pub use column::{Column, Kind};
 pub use convert::Converter;
+pub use encoding::FileError;
 pub use error::{ErrorCode, Field, FieldError, RowError};
 pub use jsonpaths::JsonPaths;
 pub use manifest::{Entry, Manifest, S3Url};
@@ -34,6 +38,7 @@ pub use options::{
     OptionsErrorKind, TimeFormat,
 };
 pub use table::{ColumnList, TableName};
+pub use transform::{Refusal, Transform, TransformError};
 
 /// The longest row, in bytes (SPEC §5.5: 4 MB).
 pub const MAX_ROW_BYTES: usize = 4 << 20;
