@@ -286,7 +286,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::stream::{Status, StreamKey};
+    use crate::stream::{CopyCommand, Status, StreamKey};
 
     fn stream() -> DeliveryStream {
         let mut echoed = Map::new();
@@ -341,6 +341,49 @@ mod tests {
             r#","S3BackupMode":"Disabled"}}],"HasMoreDestinations":false}}"#,
         ];
         assert_eq!(encode(&output).unwrap(), expected.concat());
+    }
+
+    #[test]
+    fn a_redshift_description_to_the_letter() {
+        let DeliveryStream { destination, .. } = stream();
+        let mut s3 = destination.s3().clone();
+        s3.compression = CompressionFormat::Gzip;
+        let mut echoed = Map::new();
+        echoed.insert("S3BackupMode".into(), json!("Disabled"));
+        echoed.insert("CloudWatchLoggingOptions".into(), json!({"Enabled": false}));
+        let stream = DeliveryStream {
+            destination: Destination::Redshift(Box::new(RedshiftSpec {
+                role_arn: "arn:aws:iam::000000000000:role/copy".to_owned(),
+                jdbc_url: "jdbc:redshift://h:5439/dev?ssl=true".to_owned(),
+                username: "loader".to_owned(),
+                password: serde_json::from_value(json!("1:SEALED")).unwrap(),
+                copy: CopyCommand {
+                    table: "t".to_owned(),
+                    columns: Some(String::new()),
+                    options: Some("delimiter '\\t' gzip;".to_owned()),
+                },
+                retry_s: 0,
+                s3,
+                echoed,
+            })),
+            ..stream()
+        };
+        let description = DestinationDescription::new(&stream.destination);
+        let expected = [
+            r#"{"DestinationId":"destinationId-000000000001","RedshiftDestinationDescription":{"#,
+            r#""RoleARN":"arn:aws:iam::000000000000:role/copy","#,
+            r#""ClusterJDBCURL":"jdbc:redshift://h:5439/dev?ssl=true","#,
+            r#""CopyCommand":{"DataTableName":"t","DataTableColumns":"","#,
+            r#""CopyOptions":"delimiter '\\t' gzip;"},"#,
+            r#""Username":"loader","RetryOptions":{"DurationInSeconds":0},"#,
+            r#""S3DestinationDescription":{"#,
+            r#""RoleARN":"arn:aws:iam::000000000000:role/r","BucketARN":"arn:aws:s3:::b","Prefix":"","#,
+            r#""BufferingHints":{"SizeInMBs":5,"IntervalInSeconds":300},"CompressionFormat":"GZIP","#,
+            r#""EncryptionConfiguration":{"KMSEncryptionConfig":{"AWSKMSKeyARN":"arn:aws:kms:k"}},"#,
+            r#""CloudWatchLoggingOptions":{"Enabled":false}},"#,
+            r#""CloudWatchLoggingOptions":{"Enabled":false},"S3BackupMode":"Disabled"}}"#,
+        ];
+        assert_eq!(encode(&description).unwrap(), expected.concat());
     }
 
     #[test]

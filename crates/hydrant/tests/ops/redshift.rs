@@ -447,3 +447,75 @@ async fn from_redshift_to_s3_everything_must_be_said() {
     assert_eq!(destination(&node).await, expected);
     assert_eq!(node.describe("logs").await["VersionId"], "2");
 }
+
+/// Not in an answer, good or bad, not in what the catalog holds, not in what a debugging line would print.
+#[tokio::test]
+async fn nothing_shows_the_password() {
+    let node = Node::new().await;
+    let mut shown = Vec::new();
+    let mut tell = |answer: Result<Value, (String, String)>| shown.push(format!("{answer:?}"));
+    let wrong = [
+        json!({"Password": "x"}),
+        json!({"Password": PASSWORD.repeat(40)}),
+        json!({"Password": [PASSWORD]}),
+        json!({"Password": {"Value": PASSWORD}}),
+        json!({"Password": PASSWORD, "ClusterJDBCURL": "nowhere"}),
+        json!({"Password": PASSWORD, "Username": ""}),
+        json!({"Password": PASSWORD, "S3BackupMode": "Enabled"}),
+        json!({"Password": PASSWORD, "SecretsManagerConfiguration": {"Enabled": true}}),
+    ];
+    for members in &wrong {
+        tell(create(&node, with(required(), members.clone())).await);
+    }
+    assert_eq!(node.registry.all(), []);
+    tell(create(&node, required()).await);
+    tell(create(&node, required()).await);
+    tell(Ok(node.describe("logs").await));
+    node.activate("logs").await;
+    for members in wrong {
+        tell(update(&node, "RedshiftDestinationUpdate", members).await);
+    }
+    let members = json!({"Password": PASSWORD, "Username": "other"});
+    tell(update(&node, "RedshiftDestinationUpdate", members).await);
+    tell(Ok(node.describe("logs").await));
+    for stream in node.registry.all() {
+        shown.push(format!("{stream:?}"));
+        shown.push(serde_json::to_string(&*stream).unwrap());
+    }
+    shown.push(format!("{:?}", node.vet.asked.lock().unwrap()));
+    shown.push(format!("{:?}", node.operations));
+    assert_eq!(password(&node), PASSWORD);
+    for text in shown {
+        let lower = text.to_lowercase();
+        assert!(!lower.contains(&PASSWORD.to_lowercase()), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_opens_for_its_own_stream_alone() {
+    let node = Node::new().await;
+    create(&node, required()).await.unwrap();
+    let stream = node.registry.get(&key("logs")).unwrap();
+    let sealed = &stream.destination.redshift().unwrap().password;
+    let other = key("other").to_string();
+    assert!(node.vault.unseal(sealed, &other).is_err());
+}
+
+/// The decision is taken twice, the password sealed once: what was vetted is what is kept.
+#[tokio::test]
+async fn what_is_vetted_is_what_is_kept() {
+    let node = Node::new().await;
+    create(&node, required()).await.unwrap();
+    node.activate("logs").await;
+    let members = json!({"Password": "another-Password"});
+    update(&node, "RedshiftDestinationUpdate", members)
+        .await
+        .unwrap();
+    let asked = node.vet.asked.lock().unwrap();
+    let (vetted, _) = asked.last().unwrap();
+    assert_eq!(asked.len(), 2);
+    assert_eq!(
+        vetted,
+        &node.registry.get(&key("logs")).unwrap().destination
+    );
+}
