@@ -45,10 +45,10 @@ pub static ARN: Pattern = Pattern {
     decide: |text| text.strip_prefix("arn:").is_some_and(one_line),
 };
 
-/// JDBC URLs: the model's pattern with any host, since the cluster need not be Amazon's, and with the
-/// parameters that clients connect with.
+/// JDBC URLs: the model's pattern with any host, since the cluster need not be Amazon's, any database, as
+/// what a URL may not hold is written with `%`, and the parameters that clients connect with.
 pub static JDBC_URL: Pattern = Pattern {
-    text: r"jdbc:(redshift|postgresql)://([A-Za-z0-9._-]+|\[[A-Fa-f0-9:.]+\])(:\d{1,5})?/[a-zA-Z0-9_$-]+(\?[!-~]*)?",
+    text: r"jdbc:(redshift|postgresql)://([A-Za-z0-9._-]+|\[[A-Fa-f0-9:.]+\])(:\d{1,5})?/[a-zA-Z0-9_$%-]+(\?[!-~]*)?",
     decide: jdbc_url,
 };
 
@@ -154,7 +154,9 @@ fn jdbc_url(text: &str) -> bool {
     };
     let digits = |port: &str| port.len() <= 5 && some_of(port, |c| c.is_ascii_digit());
     host && (port.is_empty() || port.strip_prefix(':').is_some_and(digits))
-        && some_of(database, |c| c.is_ascii_alphanumeric() || "_$-".contains(c))
+        && some_of(database, |c| {
+            c.is_ascii_alphanumeric() || "_$%-".contains(c)
+        })
         && parameters.chars().all(|c| c.is_ascii_graphic())
 }
 
@@ -195,6 +197,7 @@ mod tests {
                 "jdbc:postgresql://10.0.0.1:5432/a_$b",
                 "jdbc:redshift://h:5439/db?ssl=true&sslmode=require",
                 "jdbc:redshift://h/db?",
+                "jdbc:postgresql://h/my%20db",
                 "jdbc:postgresql://[::1]:5432/db",
                 "jdbc:postgresql://[fe80::10.0.0.1]/db",
             ],

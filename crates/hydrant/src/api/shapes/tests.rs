@@ -102,7 +102,7 @@ fn redshift_secrets_are_not_echoed_and_any_host_will_do() {
         "2 validation errors detected: \
          Value 'junk' at 'redshiftDestinationConfiguration.clusterJDBCURL' failed to satisfy \
          constraint: Member must satisfy regular expression pattern: \
-         jdbc:(redshift|postgresql)://([A-Za-z0-9._-]+|\\[[A-Fa-f0-9:.]+\\])(:\\d{1,5})?/[a-zA-Z0-9_$-]+(\\?[!-~]*)?; \
+         jdbc:(redshift|postgresql)://([A-Za-z0-9._-]+|\\[[A-Fa-f0-9:.]+\\])(:\\d{1,5})?/[a-zA-Z0-9_$%-]+(\\?[!-~]*)?; \
          Value at 'redshiftDestinationConfiguration.password' failed to satisfy constraint: \
          Member must have length greater than or equal to 6"
     );

@@ -1,0 +1,40 @@
+"""Makes calls with boto3, written so that boto3 of October 2015 makes them too.
+
+JSON on standard input and output: operations with their members go in, answers or errors come out. With HYDRANT_SHIMS
+set, the shims of that directory are loaded first.
+"""
+
+import json
+import os
+import sys
+
+if os.environ.get("HYDRANT_SHIMS"):
+    sys.path.insert(0, os.environ["HYDRANT_SHIMS"])
+    import shims  # noqa: F401
+
+import boto3
+import botocore
+from botocore import xform_name
+from botocore.exceptions import ClientError
+
+given = json.load(sys.stdin)
+client = boto3.client(
+    "firehose",
+    endpoint_url=given["endpoint"],
+    region_name=given["region"],
+    aws_access_key_id=given["access_key"],
+    aws_secret_access_key=given["secret_key"],
+)
+
+
+def call(operation, members):
+    try:
+        answer = getattr(client, xform_name(operation))(**members)
+    except ClientError as error:
+        return {"error": error.response["Error"]["Code"], "message": error.response["Error"]["Message"]}
+    answer.pop("ResponseMetadata")
+    return {"answer": answer}
+
+
+answers = [call(operation, members) for operation, members in given["calls"]]
+print(json.dumps({"client": "botocore %s" % botocore.__version__, "answers": answers}, default=str))
