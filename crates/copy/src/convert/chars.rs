@@ -127,6 +127,16 @@ impl Chars {
     }
 }
 
+/// A value of a type that only the database knows: any text it can hold.
+pub(super) fn pass_on(text: &[u8], out: &mut Vec<u8>) -> Judged {
+    if text.contains(&0) {
+        return Err(bad_sequence(&[0], 3));
+    }
+    str::from_utf8(text).map_err(|error| not_utf8(text, error))?;
+    text::escape(text, out);
+    Ok(Outcome::Written)
+}
+
 /// The longest beginning of at most so many bytes that ends with a character.
 fn whole_characters(text: &[u8], most: usize, ascii: bool) -> &[u8] {
     let continues = |at: usize| text.get(at).is_some_and(|byte| byte & 0xC0 == 0x80);

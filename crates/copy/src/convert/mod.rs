@@ -14,16 +14,28 @@
 //!   `integer`, `decimal`, `float`, `boolean`, `chars`, `datetime`, `json`, `bytes`.
 
 mod blank;
+mod boolean;
+mod bytes;
 mod chars;
+mod datetime;
+mod decimal;
+mod float;
 mod integer;
+mod json;
+
+pub use datetime::check_format;
 
 use crate::column::{Column, Kind};
 use crate::error::{ErrorCode, Field, FieldError};
-use crate::options::CopyOptions;
+use crate::options::{CopyOptions, Format};
 use crate::text;
 use blank::trim;
 use chars::Chars;
+use datetime::DateTime;
+use decimal::Decimal;
+use float::Float;
 use integer::Integer;
+use json::Json;
 
 /// Turns rows of fields into COPY text, by the columns' types and the options.
 #[derive(Clone, Debug)]
@@ -52,6 +64,14 @@ enum Absent {
 enum Rule {
     Chars(Chars),
     Integer(Integer),
+    Decimal(Decimal),
+    Float(Float),
+    Boolean,
+    DateTime(DateTime),
+    Json(Json),
+    Bytes,
+    /// Left to the database.
+    Other,
 }
 
 /// Why a text is no value of a column.
@@ -165,10 +185,22 @@ impl Plan {
 impl Rule {
     fn new(kind: &Kind, options: &CopyOptions) -> Rule {
         match kind {
+            Kind::Char(_) | Kind::Varchar(_) => Rule::Chars(Chars::new(kind, options)),
             Kind::SmallInt => Rule::Integer(Integer::SMALL),
             Kind::Integer => Rule::Integer(Integer::INTEGER),
             Kind::BigInt => Rule::Integer(Integer::BIG),
-            kind => Rule::Chars(Chars::new(kind, options)),
+            Kind::Numeric(limits) => Rule::Decimal(Decimal::new(*limits, options.round_decimals)),
+            Kind::Real => Rule::Float(Float::Real),
+            Kind::Double => Rule::Float(Float::Double),
+            Kind::Boolean => Rule::Boolean,
+            Kind::Json => Rule::Json(Json {
+                strings: matches!(options.format, Format::Json(_)),
+            }),
+            Kind::Bytes => Rule::Bytes,
+            Kind::Date | Kind::Time | Kind::TimeTz | Kind::Timestamp | Kind::TimestampTz => {
+                Rule::DateTime(DateTime::new(kind, options))
+            }
+            Kind::Other(_) => Rule::Other,
         }
     }
 
@@ -177,13 +209,20 @@ impl Rule {
         if let Rule::Chars(chars) = self {
             return chars.convert(text, out);
         }
-        let text = trim(text);
-        if text.is_empty() {
+        let trimmed = trim(text);
+        if trimmed.is_empty() {
             return Ok(Outcome::Null);
         }
         match self {
-            Rule::Chars(_) => Ok(Outcome::Null),
-            Rule::Integer(integer) => integer.convert(text, out),
+            Rule::Chars(chars) => chars.convert(text, out),
+            Rule::Integer(integer) => integer.convert(trimmed, out),
+            Rule::Decimal(decimal) => decimal.convert(trimmed, out),
+            Rule::Float(float) => float.convert(trimmed, out),
+            Rule::Boolean => boolean::convert(trimmed, out),
+            Rule::DateTime(datetime) => datetime.convert(trimmed, out),
+            Rule::Json(json) => json.convert(trimmed, out),
+            Rule::Bytes => bytes::convert(trimmed, out),
+            Rule::Other => chars::pass_on(text, out),
         }
     }
 }
