@@ -22,6 +22,8 @@ mod decimal;
 mod float;
 mod integer;
 mod json;
+#[cfg(test)]
+mod tests;
 
 pub use datetime::check_format;
 
