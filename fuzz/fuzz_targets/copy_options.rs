@@ -8,7 +8,11 @@ fuzz_target!(|text: &str| {
     match CopyOptions::parse(text) {
         Ok(read) => {
             let printed = read.to_string();
-            assert_eq!(CopyOptions::parse(&printed).as_ref(), Ok(&read), "{printed}");
+            assert_eq!(
+                CopyOptions::parse(&printed).as_ref(),
+                Ok(&read),
+                "{printed}"
+            );
             if !text.contains(r"\'") {
                 assert_eq!(options::check_pasted(text), Ok(()));
             }
