@@ -122,6 +122,15 @@ impl Buckets {
         Ok(())
     }
 
+    /// By what the bucket of `spec` is reached, for a stream in `region`; `None` when it is a directory, which nobody else
+    /// can reach.
+    pub fn credentials(&self, spec: &S3Spec, region: &str) -> Option<Arc<Source>> {
+        match self.meant(spec.bucket()) {
+            Meant::Directory(_) => None,
+            Meant::S3(rule) => Some(self.source(rule, spec, region)),
+        }
+    }
+
     fn meant(&self, bucket: &str) -> Meant<'_> {
         let rule = self
             .rules

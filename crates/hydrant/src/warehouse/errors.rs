@@ -11,9 +11,13 @@
 
 use std::{error::Error as _, fmt, io};
 
+use hydrant_copy::{OptionsError, OptionsErrorKind};
 use tokio_postgres::error::{DbError, ErrorPosition};
 
 use crate::destination::DeliveryError;
+
+/// The most of a database's text that is told, in characters.
+const MAX_TEXT_CHARS: usize = 2000;
 
 /// The codes of SPEC §6.4 for a COPY that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -153,7 +157,11 @@ impl Code {
     }
 
     fn with(self, text: impl fmt::Display) -> String {
-        let message = format!("{} {}", self.meaning(), without_keys(&text.to_string()));
+        let text = without_keys(&text.to_string());
+        let message = match text.char_indices().nth(MAX_TEXT_CHARS) {
+            Some((end, _)) => format!("{} {}…", self.meaning(), &text[..end]),
+            None => format!("{} {text}", self.meaning()),
+        };
         message.trim_end().to_owned()
     }
 }
@@ -169,6 +177,14 @@ pub fn in_words(error: &tokio_postgres::Error) -> DeliveryError {
     match error.as_db_error() {
         Some(told) => of_state(told.code().code(), told.message(), &text(told)),
         None => without_answer(error),
+    }
+}
+
+/// What is wrong with options, in the words that the database would have for them.
+pub fn of_options(error: &OptionsError) -> DeliveryError {
+    match error.kind {
+        OptionsErrorKind::Syntax => Code::SyntaxError.refused(error),
+        OptionsErrorKind::Incorrect => Code::IncorrectCopyOptions.refused(error),
     }
 }
 

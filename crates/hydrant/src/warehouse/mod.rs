@@ -12,6 +12,8 @@
 //! |---|---|
 //! | [`jdbc`] | `ClusterJDBCURL`, taken apart |
 //! | [`connect`] | a connection: TLS, time-outs, and a cancelled COPY that is cancelled there, too |
+//! | [`vet`] | what can be refused before a stream has it |
+//! | [`redshift`] | the COPY statement, its transaction and its errors |
 //! | [`errors`] | what databases say, in the words of SPEC §6.4 |
 //!
 //! A warehouse knows neither log nor stream. It makes one attempt; when to make the next is delivery's to say.
@@ -19,6 +21,11 @@
 pub mod connect;
 pub mod errors;
 pub mod jdbc;
+pub mod redshift;
+pub mod vet;
+
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, sync::Arc};
 

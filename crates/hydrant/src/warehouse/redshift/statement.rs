@@ -1,0 +1,225 @@
+//! The statements, as text. Pure.
+//!
+//! Table, columns and options are pasted as the user wrote them (SPEC §5.3), next to keys that the user may not see. So
+//! they are checked first: whatever they are, they must not end the statement, start a comment or reach over into
+//! the next part with an open quote.
+
+use hydrant_copy::{options, table};
+
+use super::Authorization;
+use crate::{
+    destination::DeliveryError,
+    stream::CopyCommand,
+    warehouse::errors::{Code, of_options},
+};
+
+/// What the user makes to have every manifest loaded exactly once. The users of streams need USAGE on the schema, and SELECT
+/// and INSERT on the table.
+pub const LEDGER: &str = "\
+CREATE SCHEMA hydrant;
+CREATE TABLE hydrant.loaded_manifests (
+    manifest_url VARCHAR(2048) NOT NULL PRIMARY KEY,
+    stream VARCHAR(256) NOT NULL,
+    loaded_at TIMESTAMP NOT NULL DEFAULT GETDATE()
+);";
+
+/// A row where the ledger is. A catalog's table can always be asked, so that no transaction fails by it.
+pub(super) const HAS_LEDGER: &str = "SELECT c.relname FROM pg_catalog.pg_class c \
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    WHERE n.nspname = 'hydrant' AND c.relname = 'loaded_manifests'";
+/// Rows of the session's last COPY.
+pub(super) const LOADED: &str = "SELECT pg_last_copy_count()";
+/// Rows that the session's last COPY left out.
+pub(super) const REJECTED: &str =
+    "SELECT count(*) FROM stl_load_errors WHERE query = pg_last_copy_id()";
+
+/// The COPY statement. Holds secrets.
+///
+/// # Errors
+/// When [`check`] says so.
+pub(super) fn copy(
+    command: &CopyCommand,
+    url: &str,
+    authorization: &Authorization,
+) -> Result<String, DeliveryError> {
+    check(command)?;
+    let columns = match columns(command) {
+        Some(columns) if columns.starts_with('(') => format!(" {columns}"),
+        Some(columns) => format!(" ({columns})"),
+        None => String::new(),
+    };
+    let options = match options(command) {
+        "" => String::new(),
+        options => format!(" {options}"),
+    };
+    Ok(format!(
+        "COPY {}{columns} FROM {} CREDENTIALS {} MANIFEST{options};",
+        command.table.trim(),
+        quoted(url),
+        authorization.clause(),
+    ))
+}
+
+/// Whether `command` can be pasted into a statement for Redshift.
+///
+/// # Errors
+/// In the words of SPEC §6.4.
+pub fn check(command: &CopyCommand) -> Result<(), DeliveryError> {
+    for names in [Some(command.table.as_str()), columns(command)] {
+        table::check_pasted(names.unwrap_or_default())
+            .map_err(|error| Code::SyntaxError.refused(error))?;
+    }
+    options::check_pasted(command.options.as_deref().unwrap_or_default())
+        .map_err(|error| of_options(&error))
+}
+
+/// Whether rows may be left out.
+pub(super) fn may_reject(command: &CopyCommand) -> bool {
+    let options = options(command).to_ascii_uppercase();
+    options.contains("MAXERROR") || options.contains("IGNOREALLERRORS")
+}
+
+/// The column list, where there is one.
+fn columns(command: &CopyCommand) -> Option<&str> {
+    command
+        .columns
+        .as_deref()
+        .map(str::trim)
+        .filter(|columns| !columns.is_empty())
+}
+
+/// The options without the `;` that may end them.
+fn options(command: &CopyCommand) -> &str {
+    let options = command.options.as_deref().unwrap_or_default().trim();
+    options.strip_suffix(';').unwrap_or(options).trim_end()
+}
+
+/// A manifest in the ledger.
+pub(super) struct Known<'a> {
+    pub(super) stream: &'a str,
+    pub(super) url: &'a str,
+}
+
+impl Known<'_> {
+    /// A row where it was loaded.
+    pub(super) fn ask(&self) -> String {
+        format!(
+            "SELECT manifest_url FROM hydrant.loaded_manifests WHERE manifest_url = {}",
+            quoted(self.url)
+        )
+    }
+
+    /// It is loaded now.
+    pub(super) fn note(&self) -> String {
+        format!(
+            "INSERT INTO hydrant.loaded_manifests (manifest_url, stream) VALUES ({}, {})",
+            quoted(self.url),
+            quoted(self.stream)
+        )
+    }
+}
+
+/// A string literal of Redshift's, in which a backslash escapes.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', r"\\").replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use object_store::aws::AwsCredential;
+
+    use super::*;
+
+    fn command(table: &str, columns: Option<&str>, options: Option<&str>) -> CopyCommand {
+        CopyCommand {
+            table: table.to_owned(),
+            columns: columns.map(str::to_owned),
+            options: options.map(str::to_owned),
+        }
+    }
+
+    fn role() -> Authorization {
+        Authorization::Role("arn:aws:iam::1:role/r".to_owned())
+    }
+
+    #[test]
+    fn the_statement_is_firehoses() {
+        let url = "s3://b/it's/m";
+        let keys = |token: Option<&str>| {
+            Authorization::Keys(Arc::new(AwsCredential {
+                key_id: "AK".to_owned(),
+                secret_key: "S".to_owned(),
+                token: token.map(str::to_owned),
+            }))
+        };
+        for (command, authorization, expected) in [
+            (
+                command("t", None, None),
+                role(),
+                "COPY t FROM 's3://b/it''s/m' CREDENTIALS 'aws_iam_role=arn:aws:iam::1:role/r' MANIFEST;",
+            ),
+            (
+                command("s.t", Some(" (a, b) "), Some("json 'auto' gzip")),
+                keys(None),
+                "COPY s.t (a, b) FROM 's3://b/it''s/m' CREDENTIALS 'aws_access_key_id=AK;aws_secret_access_key=S' \
+                 MANIFEST json 'auto' gzip;",
+            ),
+            (
+                command("t", Some(""), Some(r"delimiter '\t' lzop ; ")),
+                keys(Some("T")),
+                "COPY t FROM 's3://b/it''s/m' CREDENTIALS 'aws_access_key_id=AK;aws_secret_access_key=S;token=T' \
+                 MANIFEST delimiter '\\t' lzop;",
+            ),
+        ] {
+            assert_eq!(copy(&command, url, &authorization).unwrap(), expected);
+        }
+        assert_eq!(quoted(r"a\'b"), r"'a\\''b'");
+    }
+
+    #[test]
+    fn nothing_pasted_reaches_beyond_its_place() {
+        for (command, code) in [
+            (
+                command("t; drop table u", None, None),
+                "Redshift.SyntaxError",
+            ),
+            (
+                command("t from 's3://mine' --", None, None),
+                "Redshift.SyntaxError",
+            ),
+            (command("t (a", None, None), "Redshift.SyntaxError"),
+            (
+                command("t", Some("a) from 'x'"), None),
+                "Redshift.SyntaxError",
+            ),
+            (command("t", Some("a, --"), None), "Redshift.SyntaxError"),
+            (
+                command("t", None, Some("csv; select 1")),
+                "Redshift.SyntaxError",
+            ),
+            (command("t", None, Some("csv -- ")), "Redshift.SyntaxError"),
+            (command("t", None, Some("csv /*")), "Redshift.SyntaxError"),
+            (
+                command("t", None, Some("delimiter '")),
+                "Redshift.SyntaxError",
+            ),
+            (
+                command("t", None, Some("quote $$ x $$")),
+                "Redshift.SyntaxError",
+            ),
+            (
+                command("t", None, Some("csv manifest")),
+                "Redshift.IncorrectCopyOptions",
+            ),
+            (
+                command("t", None, Some("credentials 'x'")),
+                "Redshift.IncorrectCopyOptions",
+            ),
+        ] {
+            let refused = copy(&command, "s3://b/m", &role()).unwrap_err();
+            assert_eq!(refused.code(), code, "{command:?}: {refused}");
+        }
+    }
+}

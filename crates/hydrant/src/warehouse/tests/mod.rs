@@ -1,0 +1,4 @@
+//! Against real databases.
+
+mod connecting;
+mod server;
