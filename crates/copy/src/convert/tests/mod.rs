@@ -1,6 +1,7 @@
 //! Tables of type × option × input → value or error, and what holds for any input.
 
 mod dates;
+mod postgres;
 mod random;
 mod values;
 

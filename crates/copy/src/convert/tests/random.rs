@@ -1,5 +1,5 @@
 //! What holds for any input. Each value that leaves is checked by rules of the type itself, written apart from the
-//! code that made it; `compat` tests ask PostgreSQL.
+//! code that made it; `postgres.rs` asks PostgreSQL.
 
 use super::*;
 use crate::options::{Format, JsonFormat};
@@ -29,7 +29,7 @@ fn kinds() -> impl Strategy<Value = Kind> {
     ]
 }
 
-fn any_options() -> impl Strategy<Value = CopyOptions> {
+pub(super) fn any_options() -> impl Strategy<Value = CopyOptions> {
     let times = prop_oneof![
         Just(TimeFormat::Default),
         Just(TimeFormat::Auto),
@@ -69,13 +69,19 @@ fn any_options() -> impl Strategy<Value = CopyOptions> {
 }
 
 /// Bytes of all sorts, and text that is nearly what some type wants.
-fn inputs() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn inputs() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         any::<Vec<u8>>(),
         any::<String>().prop_map(String::into_bytes),
         "[ +-]?[0-9]{0,12}([.][0-9]{0,12})?([eE][+-]?[0-9]{1,4})? ?".prop_map(String::into_bytes),
         "[0-9]{2,4}[-/. ][0-9A-Za-z]{1,3}[-/. ][0-9]{1,4}[ T]?([0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{0,8})?)?)? ?([A-Z]{0,3}|[+-][0-9:]{1,5})"
             .prop_map(String::into_bytes),
+        "[0-9]{4}-(0[1-9]|1[0-2])-[0-3][0-9]( [0-2][0-9]:[0-5][0-9](:[0-5][0-9]([.][0-9]{1,8})?)?)?( ?([+-][01][0-9](:?[0-5][0-9])?|Z|PST))?"
+            .prop_map(String::into_bytes),
+        "[0-2]?[0-9]:[0-5][0-9](:[0-6][0-9]([.][0-9]{1,8})?)?([+-][01][0-9](:?[0-5][0-9])?)?"
+            .prop_map(String::into_bytes),
+        "-?[0-9]{9,13}([.][0-9]{1,7})?".prop_map(String::into_bytes),
+        "t|true|no|0|F|YES|([0-9a-f]{2}){0,8}".prop_map(String::into_bytes),
         "[]\\[{}\",:0-9. truefalsn\\\\ud8c-]{0,20}".prop_map(String::into_bytes),
     ]
 }
@@ -116,7 +122,7 @@ fn check(kind: &Kind, value: &str) {
         }
         Kind::Time | Kind::TimeTz => assert!(value.as_bytes()[2] == b':'),
         Kind::Json => drop(serde_json::from_str::<&serde_json::value::RawValue>(value).unwrap()),
-        Kind::Bytes => assert!(value.starts_with("\\x") && value.len() % 2 == 0),
+        Kind::Bytes => assert!(value.starts_with("\\x") && value.len().is_multiple_of(2)),
         Kind::Other(_) => {}
     }
     assert!(!value.contains('\0'));
