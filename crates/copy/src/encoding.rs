@@ -189,3 +189,84 @@ fn wrong(reason: &str) -> FileError {
         reason: reason.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Encoding, file, text or number of the error.
+    type Case<'a> = (Encoding, &'a [u8], Result<&'a [u8], u16>);
+
+    fn decoded(encoding: Encoding, file: &[u8], chunk: usize) -> Result<Vec<u8>, u16> {
+        let mut decoder = Decoder::new(encoding);
+        let mut text = Vec::new();
+        // The second file is like the first.
+        for _ in 0..2 {
+            text.clear();
+            decoder.begin_file();
+            for chunk in file.chunks(chunk) {
+                decoder
+                    .decode(chunk, &mut text)
+                    .map_err(|error| error.code.number)?;
+            }
+            decoder.end(&mut text).map_err(|error| error.code.number)?;
+        }
+        Ok(text)
+    }
+
+    #[test]
+    fn marks() {
+        use Encoding::{Utf8, Utf16, Utf16Be, Utf16Le};
+        let table: &[Case<'_>] = &[
+            (Utf8, b"", Ok(b"")),
+            (Utf8, b"\xEF\xBB\xBFa", Ok(b"a")),
+            (Utf8, b"\xEF\xBB", Ok(b"\xEF\xBB")),
+            (Utf8, b"a\xEF\xBB\xBF", Ok(b"a\xEF\xBB\xBF")),
+            (Utf8, b"\xEF\xBB\xBF\xEF\xBB\xBF", Ok(b"\xEF\xBB\xBF")),
+            (Utf16, b"", Ok(b"")),
+            (Utf16, b"\xFF\xFEa\0\n\0", Ok(b"a\n")),
+            (Utf16, b"\xFE\xFF\0a\0\n", Ok(b"a\n")),
+            (Utf16, b"a\0", Err(1221)),
+            (Utf16, b"a", Err(1221)),
+            (Utf16Le, b"a\0", Ok(b"a")),
+            (Utf16Le, b"\xFF\xFEa\0", Ok(b"a")),
+            (Utf16Le, b"\xFE\xFF\0a", Err(1221)),
+            (Utf16Be, b"\0a", Ok(b"a")),
+            (Utf16Be, b"\xFE\xFF\0a", Ok(b"a")),
+            (Utf16Be, b"\xFF\xFEa\0", Err(1221)),
+            // Halves are no text.
+            (Utf16Le, b"a\0\x3D\xD8", Ok(b"a\xED\xA0\xBD")),
+            (Utf16Le, b"\x00\xDEa\0", Ok(b"\xED\xB8\x80a")),
+            (Utf16Le, b"a\0b", Ok(b"a\xFF")),
+        ];
+        for (encoding, file, expected) in table {
+            for chunk in [1, 2, 3, 100] {
+                let expected = expected.map(<[u8]>::to_vec);
+                assert_eq!(
+                    decoded(*encoding, file, chunk),
+                    expected,
+                    "{encoding:?} {file:?}"
+                );
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_comes_back(text in any::<String>(), chunk in 1..9_usize, mark in any::<bool>()) {
+            let with_mark = if mark { format!("\u{FEFF}{text}") } else { format!("x{text}") };
+            let little: Vec<u8> = with_mark.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            let big: Vec<u8> = with_mark.encode_utf16().flat_map(u16::to_be_bytes).collect();
+            let expected = if mark { text } else { with_mark };
+            let expected = Ok(expected.into_bytes());
+            prop_assert_eq!(&decoded(Encoding::Utf16Le, &little, chunk), &expected);
+            prop_assert_eq!(&decoded(Encoding::Utf16Be, &big, chunk), &expected);
+            if mark {
+                prop_assert_eq!(&decoded(Encoding::Utf16, &little, chunk), &expected);
+                prop_assert_eq!(&decoded(Encoding::Utf16, &big, chunk), &expected);
+            }
+        }
+    }
+}

@@ -250,3 +250,6 @@ fn emptied<'b>(mut fields: Vec<Field<'_>>) -> Vec<Field<'b>> {
     fields.clear();
     fields.into_iter().map(|_| Field::Null).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,7 +118,7 @@ impl Parser {
     }
 }
 
-/// The part of `rest` in which a row that begins there has to end, and whether the file ends with it.
+/// The part of `rest` in which the line's end of a row that begins there has to be, and whether the file ends with it.
 fn window(rest: &[u8], end_of_file: bool) -> (&[u8], bool) {
     match rest.get(..=MAX_ROW_BYTES) {
         Some(most) => (most, false),

@@ -12,12 +12,11 @@ mod scan;
 mod shape;
 mod unescape;
 
-use crate::{ErrorCode, error::RAW_LINE_BYTES};
+use crate::{ErrorCode, MAX_ROW_BYTES, error::RAW_LINE_BYTES};
 
 use super::{
     lines_in,
     row::{Fault, Row, Sink},
-    window,
 };
 use recover::Recovery;
 use scan::{Scanner, Stop};
@@ -96,7 +95,10 @@ impl Json {
         line: u64,
         sink: &mut impl Sink,
     ) -> Option<usize> {
-        let (seen, last) = window(rest, end_of_file);
+        let (seen, last) = match rest.get(..MAX_ROW_BYTES) {
+            Some(most) if rest.len() > MAX_ROW_BYTES => (most, false),
+            _ => (rest, end_of_file),
+        };
         let (fault, from) = match self.scanner.row(&mut self.shape, seen, last) {
             Ok(end) => {
                 let raw = rest.get(..end).unwrap_or_default();
