@@ -127,6 +127,7 @@ class Teller:
         self.calls, self.checks = [], []
 
 
+@pytest.mark.slow  # the command line tool is started for each of fifty calls
 @pytest.mark.client
 @pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: caller.__name__)
 def test_the_life_of_a_redshift_destination(node, wire, name, caller):

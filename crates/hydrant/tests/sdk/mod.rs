@@ -18,9 +18,10 @@ use aws_sdk_firehose::{
     error::ProvideErrorMetadata,
     primitives::Blob,
     types::{
-        BufferingHints, DeliveryStreamDescription, DeliveryStreamStatus, EncryptionConfiguration,
-        ExtendedS3DestinationConfiguration, ExtendedS3DestinationUpdate, KmsEncryptionConfig,
-        Record,
+        BufferingHints, CopyCommand, DeliveryStreamDescription, DeliveryStreamStatus,
+        EncryptionConfiguration, ExtendedS3DestinationConfiguration, ExtendedS3DestinationUpdate,
+        KmsEncryptionConfig, Record, RedshiftDestinationConfiguration, RedshiftDestinationUpdate,
+        RedshiftS3BackupMode, S3DestinationConfiguration, S3DestinationUpdate,
     },
 };
 use futures::TryStreamExt;
@@ -299,6 +300,65 @@ async fn the_story_with_a_directory() {
         async || files(&bucket),
     )
     .await;
+}
+
+/// What the SDK reads back of a Redshift destination, and that an update of its S3 leg leaves the rest alone.
+#[tokio::test]
+async fn a_redshift_destination_is_read_back() {
+    const ROLE: &str = "arn:aws:iam::123456789012:role/firehose";
+    let node = Node::start("", &[]).await;
+    let client = node.client(SECRET_KEY);
+    let leg = S3DestinationConfiguration::builder()
+        .role_arn(ROLE)
+        .bucket_arn("arn:aws:s3:::leg");
+    let copy = CopyCommand::builder()
+        .data_table_name("events")
+        .copy_options("csv");
+    let warehouse = RedshiftDestinationConfiguration::builder()
+        .role_arn(ROLE)
+        .cluster_jdbcurl("jdbc:postgresql://127.0.0.1:1/db?sslmode=require")
+        .copy_command(copy.build().unwrap())
+        .username("loader")
+        .password("Sesam-0ffne-d1ch")
+        .s3_configuration(leg.build().unwrap());
+    let create = client
+        .create_delivery_stream()
+        .delivery_stream_name("warehouse")
+        .redshift_destination_configuration(warehouse.build().unwrap());
+    create.send().await.unwrap();
+    let active = eventually("ACTIVE", async || {
+        let description = describe(&client, "warehouse").await;
+        (description.delivery_stream_status() == &DeliveryStreamStatus::Active)
+            .then_some(description)
+    })
+    .await;
+    let [destination] = active.destinations() else {
+        panic!("{active:?}");
+    };
+    assert!(destination.s3_destination_description().is_none());
+    let before = destination.redshift_destination_description().unwrap();
+    let retry = before.retry_options().unwrap();
+    assert_eq!(retry.duration_in_seconds(), Some(3600));
+    assert_eq!(
+        before.s3_backup_mode(),
+        Some(&RedshiftS3BackupMode::Disabled)
+    );
+    assert_eq!(before.copy_command().unwrap().data_table_columns(), None);
+
+    let leg = S3DestinationUpdate::builder().prefix("in/").build();
+    let update = client
+        .update_destination()
+        .delivery_stream_name("warehouse")
+        .current_delivery_stream_version_id("1")
+        .destination_id(destination.destination_id())
+        .redshift_destination_update(RedshiftDestinationUpdate::builder().s3_update(leg).build());
+    update.send().await.unwrap();
+    let after = describe(&client, "warehouse").await;
+    let after = after.destinations()[0].redshift_destination_description();
+    let mut expected = before.clone();
+    let leg = expected.s3_destination_description.as_mut().unwrap();
+    leg.prefix = Some("in/".to_owned());
+    assert_eq!(after, Some(&expected));
 }
 
 #[tokio::test]
