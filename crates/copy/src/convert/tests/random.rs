@@ -81,6 +81,7 @@ pub(super) fn inputs() -> impl Strategy<Value = Vec<u8>> {
         "[0-2]?[0-9]:[0-5][0-9](:[0-6][0-9]([.][0-9]{1,8})?)?([+-][01][0-9](:?[0-5][0-9])?)?"
             .prop_map(String::into_bytes),
         "-?[0-9]{9,13}([.][0-9]{1,7})?".prop_map(String::into_bytes),
+        "[ +-]?[0-9]{1,5}".prop_map(String::into_bytes),
         "t|true|no|0|F|YES|([0-9a-f]{2}){0,8}".prop_map(String::into_bytes),
         "[]\\[{}\",:0-9. truefalsn\\\\ud8c-]{0,20}".prop_map(String::into_bytes),
     ]
