@@ -14,6 +14,7 @@
 //! | [`connect`] | a connection: TLS, time-outs, and a cancelled COPY that is cancelled there, too |
 //! | [`vet`] | what can be refused before a stream has it |
 //! | [`redshift`] | the COPY statement, its transaction and its errors |
+//! | [`postgres`] | Redshift's COPY for PostgreSQL, with a ledger |
 //! | [`errors`] | what databases say, in the words of SPEC §6.4 |
 //!
 //! A warehouse knows neither log nor stream. It makes one attempt; when to make the next is delivery's to say.
@@ -21,6 +22,7 @@
 pub mod connect;
 pub mod errors;
 pub mod jdbc;
+pub mod postgres;
 pub mod redshift;
 pub mod vet;
 
