@@ -16,7 +16,7 @@ pub mod key;
 pub mod s3;
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 
 use std::{fmt, sync::Arc};
 
