@@ -126,8 +126,13 @@ fn window(rest: &[u8], end_of_file: bool) -> (&[u8], bool) {
     }
 }
 
-fn lines_in(bytes: &[u8]) -> u64 {
-    memchr::memchr_iter(b'\n', bytes).count() as u64
+/// How many lines end in what was taken. Mostly it is one, at its end, or none.
+fn lines_in(taken: &[u8]) -> u64 {
+    match memchr::memchr(b'\n', taken) {
+        None => 0,
+        Some(first) if first + 1 == taken.len() => 1,
+        Some(_) => memchr::memchr_iter(b'\n', taken).count() as u64,
+    }
 }
 
 #[cfg(test)]

@@ -198,6 +198,11 @@ fn a_long_row_in_small_pieces_is_not_looked_at_again_and_again() {
     assert_eq!((errors.len(), errors[0].line), (1, 2));
 }
 
+#[test]
+fn memory_for_fields_is_used_again() {
+    assert!(emptied(Vec::with_capacity(100)).capacity() >= 100);
+}
+
 proptest! {
     /// Whatever comes, in whatever pieces: the same rows and errors, and rows that are as many as are told.
     #[test]
