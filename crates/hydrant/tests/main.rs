@@ -7,6 +7,7 @@ mod architecture;
 mod models;
 mod ops;
 mod program;
+mod redshift;
 mod sdk;
 mod wire;
 

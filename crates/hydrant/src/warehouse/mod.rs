@@ -25,6 +25,7 @@ pub mod jdbc;
 pub mod postgres;
 pub mod redshift;
 pub mod vet;
+mod warehouses;
 
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
+pub use self::warehouses::Warehouses;
 use crate::{
     destination::DeliveryError,
     stream::{RedshiftSpec, S3Spec, StreamKey},

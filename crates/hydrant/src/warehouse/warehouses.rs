@@ -1,0 +1,165 @@
+//! [`Warehouses`]: every database that streams may name, behind the one trait.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use object_store::aws::AwsCredential;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use super::{
+    Load, Loaded, Warehouse,
+    connect::{Connection, Connector},
+    errors::{self, Code},
+    jdbc::{Engine, JdbcUrl},
+    postgres,
+    redshift::{self, Authorization},
+    vet,
+};
+use crate::{
+    config::RedshiftCredentials,
+    credentials::{Vault, outbound::CredentialsError},
+    destination::{Buckets, DeliveryError},
+    stream::{Destination, RedshiftSpec, S3Spec},
+};
+
+/// Runs COPYs wherever a stream's configuration says.
+///
+/// Each attempt has a connection of its own: attempts are minutes apart, and a fresh one sees the password, the role
+/// and the server as they are now.
+pub struct Warehouses {
+    buckets: Arc<Buckets>,
+    vault: Arc<Vault>,
+    connector: Connector,
+    credentials: RedshiftCredentials,
+}
+
+impl Warehouses {
+    /// Databases reached by `connector`, with passwords that `vault` opens, loading from `buckets`; `credentials` says by
+    /// what Redshift is let into them.
+    pub fn new(
+        buckets: Arc<Buckets>,
+        vault: Arc<Vault>,
+        connector: Connector,
+        credentials: RedshiftCredentials,
+    ) -> Self {
+        Warehouses {
+            buckets,
+            vault,
+            connector,
+            credentials,
+        }
+    }
+
+    /// Checks what can be checked of a destination before a stream in `region` gets it. The database is not asked: as with
+    /// Firehose, a stream may be made before its table.
+    ///
+    /// # Errors
+    /// The message of the InvalidArgumentException that refuses it.
+    pub async fn vet(&self, destination: &Destination, region: &str) -> Result<(), String> {
+        self.buckets.vet(destination.s3(), region).await?;
+        let Some(spec) = destination.redshift() else {
+            return Ok(());
+        };
+        vet::vet(spec)?;
+        if vet::is_redshift(spec) && self.buckets.credentials(&spec.s3, region).is_none() {
+            return Err(format!(
+                "S3Configuration: bucket {} is a directory of this node, which Redshift cannot read; \
+                 a [[buckets]] rule makes it one of an S3 store",
+                spec.s3.bucket()
+            ));
+        }
+        let reader = reader(spec, &spec.s3);
+        if reader.role_arn != spec.s3.role_arn {
+            self.buckets.vet(&reader, region).await?;
+        }
+        Ok(())
+    }
+
+    async fn attempt(
+        &self,
+        connection: &mut Connection,
+        url: &JdbcUrl,
+        load: &Load,
+    ) -> Result<Loaded, DeliveryError> {
+        let is_redshift = match url.engine {
+            Engine::Redshift => true,
+            Engine::Postgres => says_redshift(connection.client()).await?,
+        };
+        if !is_redshift {
+            let region = &load.stream.region;
+            return postgres::copy(&*self.buckets, region, connection.client(), load).await;
+        }
+        let authorization = self.authorization(load).await?;
+        redshift::copy(connection.client(), load, &authorization).await
+    }
+
+    async fn authorization(&self, load: &Load) -> Result<Authorization, DeliveryError> {
+        let reader = reader(&load.warehouse, &load.leg);
+        let Some(source) = self.buckets.credentials(&reader, &load.stream.region) else {
+            return Err(Code::S3BucketAccessDenied.refused(format_args!(
+                "The bucket {} is a directory of this node.",
+                reader.bucket()
+            )));
+        };
+        match self.credentials {
+            RedshiftCredentials::Role => Ok(Authorization::Role(reader.role_arn)),
+            RedshiftCredentials::Keys => {
+                let keys: Result<Arc<AwsCredential>, _> = source.credential().await;
+                keys.map(Authorization::Keys).map_err(|error| match error {
+                    CredentialsError::RoleRefused { .. } => Code::AccessDenied.refused(error),
+                    CredentialsError::Unavailable(_) => Code::Internal.passing(error),
+                })
+            }
+        }
+    }
+}
+
+/// The intermediate bucket as the warehouse reads it: by the destination's own role.
+fn reader(spec: &RedshiftSpec, leg: &S3Spec) -> S3Spec {
+    S3Spec {
+        role_arn: spec.role_arn.clone(),
+        ..leg.clone()
+    }
+}
+
+/// Whether it is Redshift that answers: many reach it by PostgreSQL's driver.
+async fn says_redshift(client: &Client) -> Result<bool, DeliveryError> {
+    let answer = client.simple_query("SELECT version()").await;
+    let answer = answer.map_err(|error| errors::in_words(&error))?;
+    Ok(answer.iter().any(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).is_some_and(|text| text.contains("Redshift")),
+        _ => false,
+    }))
+}
+
+#[async_trait]
+impl Warehouse for Warehouses {
+    async fn copy(&self, load: &Load) -> Result<Loaded, DeliveryError> {
+        let spec = &load.warehouse;
+        let url = JdbcUrl::parse(&spec.jdbc_url)
+            .map_err(|error| Code::ConnectionFailed.refused(error))?;
+        let password = self
+            .vault
+            .unseal(&spec.password, &load.stream.to_string())
+            .map_err(|error| Code::AuthenticationFailed.refused(error))?;
+        let mut connection = self
+            .connector
+            .connect(&url, &spec.username, &password)
+            .await?;
+        let copied = match self.attempt(&mut connection, &url, load).await {
+            // The statement learns only that the connection is closed; the connection may know why.
+            Err(error) if error.is_unreachable() => Err(connection.ending().await.unwrap_or(error)),
+            copied => copied,
+        };
+        connection.close().await;
+        copied
+    }
+}
+
+impl fmt::Debug for Warehouses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Warehouses")
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
+}
