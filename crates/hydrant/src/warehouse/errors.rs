@@ -16,6 +16,8 @@ use tokio_postgres::error::{DbError, ErrorPosition};
 
 use crate::destination::DeliveryError;
 
+/// What the client library says of a way to authenticate that it does not know.
+const UNKNOWN_AUTHENTICATION: &str = "unknown authentication tag";
 /// The most of a database's text that is told, in characters.
 const MAX_TEXT_CHARS: usize = 2000;
 
@@ -243,6 +245,12 @@ fn without_answer(error: &tokio_postgres::Error) -> DeliveryError {
     let text = causes(error);
     let mut cause = error.source();
     let mut broken = error.is_closed();
+    if text.contains(UNKNOWN_AUTHENTICATION) {
+        return Code::AuthenticationFailed.refused(format_args!(
+            "It asks for the password in a way that is not known here ({text}). Where Redshift keeps it as SHA-256, \
+             ALTER USER … PASSWORD 'md5…' keeps it as MD5."
+        ));
+    }
     while let Some(inner) = cause {
         if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
             return refused_by_tls(tls, &text);
@@ -331,6 +339,8 @@ pub(crate) fn without_keys(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -380,6 +390,18 @@ mod tests {
             one_line("ERROR: x - y \n -----\n  error:  a\n  code:  8001\n -----"),
             "ERROR: x - y error: a code: 8001"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_looked_through(
+            text in "(token|aws_secret_access_key|SESSION_TOKEN| |=|'|;|hush|é){0,12}",
+        ) {
+            let clean = without_keys(&text);
+            for named in ["token=hush", "token='hush", "token 'hush", "aws_secret_access_key=hush"] {
+                prop_assert!(!clean.contains(named), "{}", clean);
+            }
+        }
     }
 
     #[test]

@@ -421,6 +421,27 @@ async fn who_may_not_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_host_that_is_postgresql_is_loaded_by_the_node_itself() {
+    let Some(mut rig) = Rig::new("postgres").await else {
+        return;
+    };
+    rig.deliver(&[b"1|one\n", b"2|two\n"]).await;
+    let server = rig.peer.behind();
+    let password = Secret::new(&server.password);
+    rig.spec.jdbc_url = format!(
+        "jdbc:postgresql://{}:{}/{}?sslmode=require",
+        server.host, server.port, server.database
+    );
+    rig.spec.username = server.user.clone();
+    rig.spec.password = rig.vault.seal(&password, &rig.stream.to_string()).unwrap();
+    assert_eq!(rig.copy().await.unwrap(), rows(2));
+    assert_eq!(rig.table().await, ["1 one", "2 two"]);
+    assert!(rig.peer.statements().is_empty());
+    assert_eq!(rig.copy().await.unwrap().skipped, 2);
+    assert_eq!(rig.table().await.len(), 2);
+}
+
+#[tokio::test]
 async fn redshift_cannot_read_a_directory() {
     let Some(mut rig) = Rig::new("directory").await else {
         return;

@@ -142,6 +142,11 @@ impl Peer {
         *self.shared.fault.lock().unwrap() = Some(fault);
     }
 
+    /// Its database, as what it is.
+    pub(crate) fn behind(&self) -> &Postgres {
+        &self.shared.postgres
+    }
+
     /// What it has in `sql`'s first column, as its administrator sees it.
     pub(crate) async fn column(&self, sql: &str) -> Vec<String> {
         let client = connect(&self.shared.postgres).await;

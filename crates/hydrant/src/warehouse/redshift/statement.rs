@@ -129,6 +129,7 @@ mod tests {
     use std::sync::Arc;
 
     use object_store::aws::AwsCredential;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -220,6 +221,66 @@ mod tests {
         ] {
             let refused = copy(&command, "s3://b/m", &role()).unwrap_err();
             assert_eq!(refused.code(), code, "{command:?}: {refused}");
+        }
+    }
+
+    /// The strings of `sql` as a database reads them; `None` where it is not one whole statement.
+    fn strings(sql: &str, backslash_escapes: bool) -> Option<Vec<String>> {
+        let (mut found, mut rest) = (Vec::new(), sql);
+        while let Some(first) = rest.chars().next() {
+            let after = &rest[first.len_utf8()..];
+            rest = match first {
+                ';' => return after.trim().is_empty().then_some(found),
+                '-' if after.starts_with('-') => return None,
+                '/' if after.starts_with('*') => return None,
+                '"' => after.split_once('"')?.1,
+                '$' => match after.split_once('$') {
+                    Some((tag, body)) if tag.chars().all(char::is_alphanumeric) => {
+                        body.split_once(&format!("${tag}$"))?.1
+                    }
+                    _ => after,
+                },
+                '\'' => {
+                    let mut end = None;
+                    let mut inside = after.char_indices().peekable();
+                    while let Some((at, c)) = inside.next() {
+                        match c {
+                            '\\' if backslash_escapes => drop(inside.next()),
+                            '\'' if inside.next_if(|(_, c)| *c == '\'').is_some() => {}
+                            '\'' => {
+                                end = Some(at);
+                                break;
+                            }
+                            _ => {}
+                        }
+                    }
+                    found.push(after[..end?].to_owned());
+                    &after[end? + 1..]
+                }
+                _ => after,
+            };
+        }
+        None
+    }
+
+    proptest! {
+        // However a database reads strings, the keys are in the second one, alone, or the statement cannot be read at all.
+        #[test]
+        fn keys_stay_where_they_are_put(
+            table in "(a|\\$|\"|'|\\\\|;|-|/|\\*|\\(|\\)| |,){1,8}",
+            columns in "(a|\\$|\"|'|\\\\|;|-|/|\\*|\\(|\\)| |,){0,8}",
+            options in "(a|\\$|\"|'|\\\\|;|-|/|\\*|\\(|\\)| |,){0,12}",
+        ) {
+            let command = command(&table, Some(&columns), Some(&options));
+            let Ok(sql) = copy(&command, "s3://b/m", &role()) else {
+                return Ok(());
+            };
+            for backslash_escapes in [false, true] {
+                if let Some(strings) = strings(&sql, backslash_escapes) {
+                    prop_assert_eq!(&strings[0], "s3://b/m", "{}", sql);
+                    prop_assert_eq!(&strings[1], "aws_iam_role=arn:aws:iam::1:role/r", "{}", sql);
+                }
+            }
         }
     }
 }

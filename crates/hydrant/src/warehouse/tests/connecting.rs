@@ -1,7 +1,8 @@
 //! TLS as `sslmode` says, errors in words, and what happens to statements that nobody waits for.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
+use hydrant_engine::SystemClock;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -9,8 +10,13 @@ use tokio::{
 
 use super::server::{Server, server, value};
 use crate::{
+    credentials::Secret,
     destination::DeliveryError,
-    warehouse::{connect::Connection, errors, jdbc::JdbcUrl},
+    warehouse::{
+        connect::{Connection, Connector},
+        errors,
+        jdbc::JdbcUrl,
+    },
 };
 
 const SOMEBODY_ELSE: &[u8] = include_bytes!("somebody-else.crt");
@@ -149,15 +155,34 @@ async fn who_does_not_get_in_is_told_why() {
     assert!(told.is_unreachable(), "{told}");
 }
 
+#[tokio::test]
+async fn a_way_to_authenticate_that_is_not_known_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        // Redshift's own digest has the number 13.
+        client.write_all(b"R\0\0\0\x08\0\0\0\x0d").await.unwrap();
+        let _ = client.read_to_end(&mut Vec::new()).await;
+    });
+    let url = format!("jdbc:redshift://127.0.0.1:{port}/d?ssl=false");
+    let url = JdbcUrl::parse(&url).unwrap();
+    let connector = Connector::new(Arc::new(SystemClock::new()), None).unwrap();
+    let told = connector.connect(&url, "u", &Secret::new("hush")).await;
+    let told = told.unwrap_err();
+    assert_eq!(told.code(), "Redshift.AuthenticationFailed");
+    assert!(matches!(told, DeliveryError::Refused { .. }), "{told}");
+    assert!(told.message().contains("MD5"), "{told}");
+}
+
 #[test]
 fn a_file_without_certificates_is_refused() {
-    let clock = || std::sync::Arc::new(hydrant_engine::SystemClock::new());
     for pem in [
         "",
         "nothing",
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
     ] {
-        let made = crate::warehouse::connect::Connector::new(clock(), Some(pem.as_bytes()));
+        let made = Connector::new(Arc::new(SystemClock::new()), Some(pem.as_bytes()));
         assert!(made.is_err(), "{pem}");
     }
 }
