@@ -46,9 +46,10 @@ use crate::{
     console::{self, Console},
     credentials::{Outbound, Vault, seal::VaultError},
     delivery::{self, Delivery},
-    destination::Buckets,
+    destination::{Buckets, DeliveryError},
     metrics::{AnswerLabels, Answers, Metrics},
     stream::{Destination, Registry, RegistryError},
+    warehouse::{Load, Loaded, Warehouse},
 };
 
 /// The directory, in the data directory, of buckets that no rule names.
@@ -182,12 +183,14 @@ impl Node {
             engine.clone(),
             registry.clone(),
             buckets.clone(),
+            Arc::new(Unwired),
             metrics.delivery.clone(),
             clock.clone(),
             chance.clone(),
             delivery::Settings {
                 max_interval: config.max_interval,
                 gzip_level: config.gzip_level,
+                copy_retry_interval: config.copy_retry_interval,
                 ..delivery::Settings::default()
             },
         );
@@ -472,6 +475,17 @@ impl Observer for Counting {
             status: exchange.status,
             error: exchange.error.unwrap_or_default().to_owned(),
         });
+    }
+}
+
+/// No warehouse can be reached from this build: what is to be loaded waits.
+#[derive(Debug)]
+struct Unwired;
+
+#[async_trait]
+impl Warehouse for Unwired {
+    async fn copy(&self, _: &Load) -> Result<Loaded, DeliveryError> {
+        Err(DeliveryError::internal("this build reaches no warehouse"))
     }
 }
 

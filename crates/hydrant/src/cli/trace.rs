@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::{connect::AdminArgs, output};
-use crate::console::model::{Fate, Trace};
+use crate::console::model::{Failure, Fate, Load, Trace};
 
 /// Says in which object a record is, or why it is in none yet
 #[derive(Debug, clap::Args)]
@@ -35,8 +35,17 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn told(trace: &Trace) -> String {
     let what = match &trace.fate {
-        Fate::Delivered { bucket, key, at } => {
-            format!("delivered at {}: s3://{bucket}/{key}", time(*at))
+        Fate::Delivered {
+            bucket,
+            key,
+            at,
+            load,
+        } => {
+            let delivered = format!("delivered at {}: s3://{bucket}/{key}", time(*at));
+            match load {
+                Some(load) => format!("{delivered}\n{}", loaded(load)),
+                None => delivered,
+            }
         }
         Fate::InFlight { bucket, key } => format!("being delivered: s3://{bucket}/{key}"),
         Fate::Buffered { since } => format!(
@@ -44,10 +53,8 @@ fn told(trace: &Trace) -> String {
             time(*since)
         ),
         Fate::Failing { error, next_retry } => format!(
-            "on disk, but its destination does not take it: {}: {} (tried again {})",
-            error.code,
-            error.message,
-            next_retry.map_or_else(|| "now".to_owned(), |at| format!("at {}", time(at)))
+            "on disk, but its destination does not take it: {}",
+            failing(error, *next_retry)
         ),
         Fate::Expired { at } => format!(
             "dropped at {}: it could not be delivered for 24 hours",
@@ -62,6 +69,26 @@ fn told(trace: &Trace) -> String {
         Some(stream) => format!("{what}\nstream: {stream}"),
         None => what,
     }
+}
+
+fn loaded(load: &Load) -> String {
+    match load {
+        Load::Waiting => "waiting to be loaded; `hydrant flush` waits for it".to_owned(),
+        Load::Failing { error, next_retry } => format!(
+            "in the bucket, but its COPY fails: {}",
+            failing(error, *next_retry)
+        ),
+        Load::Loaded { table, at } => format!("loaded at {}: {table}", time(*at)),
+        Load::GivenUp { manifest, at } => format!(
+            "not loaded, given up at {}: `hydrant copy {manifest}` loads it",
+            time(*at)
+        ),
+    }
+}
+
+fn failing(error: &Failure, next_retry: Option<u64>) -> String {
+    let when = next_retry.map_or_else(|| "now".to_owned(), |at| format!("at {}", time(at)));
+    format!("{}: {} (tried again {when})", error.code, error.message)
 }
 
 /// Milliseconds since the epoch as RFC 3339, to the second.

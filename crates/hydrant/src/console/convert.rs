@@ -4,7 +4,7 @@ use hydrant_engine::Timestamp;
 
 use super::model;
 use crate::{
-    delivery::{Flushed, LastError, StreamStatus, Trace},
+    delivery::{CopyStatus, Flushed, LastError, LoadFate, StreamStatus, Trace, warehouse_name},
     stream::DeliveryStream,
 };
 
@@ -14,6 +14,9 @@ pub(super) fn stream(
     now: Timestamp,
 ) -> model::StreamStatus {
     let s3 = stream.map(|stream| stream.destination.s3());
+    let bucket = s3.map(|s3| format!("s3://{}/{}", s3.bucket(), s3.prefix()));
+    let warehouse = stream.and_then(|stream| stream.destination.redshift());
+    let warehouse = warehouse.map(warehouse_name);
     let ago = |then: Timestamp| now.since(then).as_secs_f64();
     model::StreamStatus {
         account: status.key.account.clone(),
@@ -21,9 +24,8 @@ pub(super) fn stream(
         name: status.key.name.clone(),
         status: status.status.as_str().to_owned(),
         version: status.version,
-        destination: s3.map_or_else(String::new, |s3| {
-            format!("s3://{}/{}", s3.bucket(), s3.prefix())
-        }),
+        bucket: bucket.clone().filter(|_| warehouse.is_some()),
+        destination: warehouse.or(bucket).unwrap_or_default(),
         compression: s3.map_or_else(String::new, |s3| s3.compression.as_str().to_owned()),
         backlog_records: Some(status.backlog_records),
         backlog_bytes: Some(status.backlog_bytes),
@@ -37,6 +39,38 @@ pub(super) fn stream(
             key: last.key.clone(),
         }),
         last_error: status.last_error.as_ref().map(failure),
+        next_retry: status.next_retry.map(Timestamp::as_millis),
+        copy: status.copy.as_ref().map(|copy| copying(copy, now)),
+    }
+}
+
+fn copying(copy: &CopyStatus, now: Timestamp) -> model::Copying {
+    model::Copying {
+        state: copy.state.as_str().to_owned(),
+        objects: copy.objects,
+        records: copy.records,
+        last_success: copy.last_success.as_ref().map(|last| model::Loaded {
+            at: last.time.as_millis(),
+            age_seconds: now.since(last.time).as_secs_f64(),
+            rows: last.rows,
+            manifest: last.manifest.clone(),
+        }),
+        error: copy.error.as_ref().map(failure),
+        since: copy.since.map(Timestamp::as_millis),
+        next_retry: copy.next_retry.map(Timestamp::as_millis),
+        given_up_manifests: copy.given_up_manifests,
+        given_up_records: copy.given_up_records,
+        given_up: copy
+            .given_up
+            .iter()
+            .map(|given_up| model::GivenUp {
+                manifest: given_up.manifest.clone(),
+                error: failure(&given_up.error),
+                objects: given_up.objects,
+                records: given_up.records,
+                bytes: given_up.bytes,
+            })
+            .collect(),
     }
 }
 
@@ -48,10 +82,16 @@ pub(super) fn flushed(flushed: Flushed) -> model::Flushed {
 
 pub(super) fn fate(trace: Trace) -> model::Fate {
     match trace {
-        Trace::Delivered { bucket, key, time } => model::Fate::Delivered {
+        Trace::Delivered {
+            bucket,
+            key,
+            time,
+            load: fate,
+        } => model::Fate::Delivered {
             bucket,
             key,
             at: time.as_millis(),
+            load: fate.map(load),
         },
         Trace::InFlight { bucket, key } => model::Fate::InFlight { bucket, key },
         Trace::Buffered { since } => model::Fate::Buffered {
@@ -66,6 +106,24 @@ pub(super) fn fate(trace: Trace) -> model::Fate {
         },
         Trace::Empty => model::Fate::Empty,
         Trace::Unknown => model::Fate::Unknown,
+    }
+}
+
+fn load(fate: LoadFate) -> model::Load {
+    match fate {
+        LoadFate::Waiting => model::Load::Waiting,
+        LoadFate::Failing { error, next_retry } => model::Load::Failing {
+            error: failure(&error),
+            next_retry: next_retry.map(Timestamp::as_millis),
+        },
+        LoadFate::Loaded { table, time } => model::Load::Loaded {
+            table,
+            at: time.as_millis(),
+        },
+        LoadFate::GivenUp { manifest, time } => model::Load::GivenUp {
+            manifest,
+            at: time.as_millis(),
+        },
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! key    delivery/LANE
 //! value  JSON: {"format":1, "owner", "epoch", "seed", "cursor", "spans":[{"start","end","key","version","oldest",
-//!               "newest","records","bytes","destination"}], "last":{"time","bucket","key"}, "dropped_records", "dropped_bytes",
+//!               "newest","records","bytes","destination","load"}], "last":{"time","bucket","key"}, "dropped_records", "dropped_bytes",
 //!               "damaged_frames"}
 //! ```
 //!
@@ -11,23 +11,20 @@
 //!   finished in any order.
 //! * A span in `spans` is an *intent*: it was planned under that key, for that destination, and may or may not
 //!   be in the bucket. It is delivered again under the same key.
-//! * `owner` and `epoch` name the worker. Every write is a compare-and-set; a worker that finds
-//!   another's value is *fenced*: it stops and changes nothing more.
+//! * `owner` and `epoch` name the worker, and fence another ([`held`]).
+//! * `load` is there when the object must be loaded into a warehouse after its delivery ([`load`](super::load)).
 //! * `seed` is drawn once and makes object names unique to this lane of this node.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use hydrant_engine::{
-    Catalog, CatalogError, Expect, LaneId, Position, Timestamp, Version, Versioned,
-};
+use hydrant_engine::{Catalog, LaneId, Position, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::stream::S3Spec;
+use super::held::{self, Held, HeldError, Lease};
+use crate::stream::{RedshiftSpec, S3Spec};
 
 /// The catalog prefix of all checkpoints.
 pub const CATALOG_PREFIX: &str = "delivery/";
-const FORMAT: u32 = 1;
 
 /// Where a lane's checkpoint lies in the catalog.
 pub(crate) fn catalog_key(lane: LaneId) -> String {
@@ -73,6 +70,9 @@ pub(crate) struct Intent {
     pub(crate) bytes: u64,
     /// The destination of that version: after a crash, the object may already be there.
     pub(crate) destination: Arc<S3Spec>,
+    /// The warehouse of that version, which the object is to be loaded into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) load: Option<Arc<RedshiftSpec>>,
 }
 
 /// Where the latest object went.
@@ -89,9 +89,8 @@ pub struct LastDelivery {
 /// What the catalog keeps of a lane's delivery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
-    format: u32,
-    owner: u64,
-    epoch: u64,
+    #[serde(flatten)]
+    lease: Lease,
     pub(crate) seed: u64,
     /// The first position that no span was planned for.
     pub(crate) cursor: Position,
@@ -127,26 +126,16 @@ impl State {
     }
 }
 
-/// Why a checkpoint could not be written or read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CheckpointError {
-    /// Another worker owns the lane.
-    #[error("another worker took lane {0} over")]
-    Fenced(LaneId),
-    #[error(transparent)]
-    Catalog(#[from] CatalogError),
-    /// Written by something else, or by a later release.
-    #[error("the checkpoint of lane {lane} is unreadable: {detail}")]
-    Unreadable { lane: LaneId, detail: String },
-}
-
 /// A lane's state, owned by this worker.
-#[derive(Debug)]
-pub(crate) struct Checkpoint {
-    catalog: Arc<dyn Catalog>,
-    lane: LaneId,
-    version: Version,
-    pub(crate) state: State,
+pub(crate) type Checkpoint = Held<State>;
+
+impl held::State for State {
+    const FORMAT: u32 = 1;
+    const WHAT: &str = "the checkpoint";
+
+    fn lease(&mut self) -> &mut Lease {
+        &mut self.lease
+    }
 }
 
 impl Checkpoint {
@@ -156,106 +145,24 @@ impl Checkpoint {
         lane: LaneId,
         owner: u64,
         seed: u64,
-    ) -> Result<Self, CheckpointError> {
-        let key = catalog_key(lane);
-        loop {
-            let found = catalog.get(&key).await?;
-            let (state, expect) = match found {
-                None => (first(owner, seed), Expect::Absent),
-                Some(Versioned { version, value }) => {
-                    let mut state = decode(lane, &value)?;
-                    state.owner = owner;
-                    state.epoch += 1;
-                    (state, Expect::Exactly(version))
-                }
-            };
-            match catalog.put(&key, encode(&state), expect).await {
-                Ok(version) => {
-                    return Ok(Checkpoint {
-                        catalog,
-                        lane,
-                        version,
-                        state,
-                    });
-                }
-                Err(CatalogError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// Writes the state as it is now. After an error other than `Fenced` it may be called again.
-    pub(crate) async fn save(&mut self) -> Result<(), CheckpointError> {
-        let key = catalog_key(self.lane);
-        let value = encode(&self.state);
-        loop {
-            let expect = Expect::Exactly(self.version);
-            match self.catalog.put(&key, value.clone(), expect).await {
-                Ok(version) => {
-                    self.version = version;
-                    return Ok(());
-                }
-                Err(CatalogError::Conflict { .. }) => {
-                    // Perhaps an earlier write of ours that was said to have failed.
-                    let Some(found) = self.catalog.get(&key).await? else {
-                        return Err(CheckpointError::Fenced(self.lane));
-                    };
-                    let state = decode(self.lane, &found.value)?;
-                    let ours = (state.owner, state.epoch) == (self.state.owner, self.state.epoch);
-                    if !ours || found.version == self.version {
-                        return Err(CheckpointError::Fenced(self.lane));
-                    }
-                    self.version = found.version;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+    ) -> Result<Self, HeldError> {
+        let first = |lease| State {
+            lease,
+            seed,
+            cursor: Position::START,
+            spans: Vec::new(),
+            last: None,
+            dropped_records: 0,
+            dropped_bytes: 0,
+            damaged_frames: 0,
+        };
+        Held::take(catalog, catalog_key(lane), lane, owner, first).await
     }
 }
 
 /// A lane's state, for looking only.
-pub(crate) async fn look(
-    catalog: &dyn Catalog,
-    lane: LaneId,
-) -> Result<Option<State>, CheckpointError> {
-    match catalog.get(&catalog_key(lane)).await? {
-        Some(found) => decode(lane, &found.value).map(Some),
-        None => Ok(None),
-    }
-}
-
-fn first(owner: u64, seed: u64) -> State {
-    State {
-        format: FORMAT,
-        owner,
-        epoch: 1,
-        seed,
-        cursor: Position::START,
-        spans: Vec::new(),
-        last: None,
-        dropped_records: 0,
-        dropped_bytes: 0,
-        damaged_frames: 0,
-    }
-}
-
-fn encode(state: &State) -> Bytes {
-    // A struct of strings and numbers always serialises.
-    Bytes::from(serde_json::to_vec(state).unwrap_or_default())
-}
-
-fn decode(lane: LaneId, value: &[u8]) -> Result<State, CheckpointError> {
-    let unreadable = |detail: String| CheckpointError::Unreadable { lane, detail };
-    let state: State =
-        serde_json::from_slice(value).map_err(|error| unreadable(error.to_string()))?;
-    if state.format == FORMAT {
-        Ok(state)
-    } else {
-        Err(unreadable(format!(
-            "format {}; this release knows {FORMAT}",
-            state.format
-        )))
-    }
+pub(crate) async fn look(catalog: &dyn Catalog, lane: LaneId) -> Result<Option<State>, HeldError> {
+    held::look(catalog, &catalog_key(lane), lane).await
 }
 
 #[cfg(test)]
@@ -282,16 +189,10 @@ mod tests {
         assert_eq!(second.state.cursor, Position(10));
         assert_eq!(second.state.seed, 7, "the seed is drawn once");
         first.state.cursor = Position(20);
-        assert!(matches!(
-            first.save().await,
-            Err(CheckpointError::Fenced(LANE))
-        ));
+        assert!(matches!(first.save().await, Err(HeldError::Fenced(LANE))));
         second.state.cursor = Position(11);
         second.save().await.unwrap();
-        assert!(matches!(
-            first.save().await,
-            Err(CheckpointError::Fenced(LANE))
-        ));
+        assert!(matches!(first.save().await, Err(HeldError::Fenced(LANE))));
 
         let stored = look(&*catalog, LANE).await.unwrap().unwrap();
         assert_eq!(stored.cursor, Position(11));
@@ -304,10 +205,7 @@ mod tests {
             .await
             .unwrap();
         Checkpoint::take_over(catalog, LANE, 1, 7).await.unwrap();
-        assert!(matches!(
-            first.save().await,
-            Err(CheckpointError::Fenced(LANE))
-        ));
+        assert!(matches!(first.save().await, Err(HeldError::Fenced(LANE))));
     }
 
     #[tokio::test]
@@ -316,9 +214,9 @@ mod tests {
         let mut checkpoint = Checkpoint::take_over(catalog.clone(), LANE, 1, 7)
             .await
             .unwrap();
-        checkpoint.state.format = FORMAT + 1;
+        checkpoint.state.lease.format += 1;
         checkpoint.save().await.unwrap();
         let taken = Checkpoint::take_over(catalog, LANE, 1, 7).await;
-        assert!(matches!(taken, Err(CheckpointError::Unreadable { .. })));
+        assert!(matches!(taken, Err(HeldError::Unreadable { .. })));
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -12,13 +12,22 @@ use hydrant_engine::{LaneId, Position, Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::checkpoint::LastDelivery;
-use super::{checkpoint::State, status::LastError};
+use super::{
+    checkpoint::{LastDelivery, State},
+    load::{pending::Pending, status::LoadShown},
+    status::LastError,
+};
 use crate::{
     destination::DeliveryError,
-    metrics::delivery::DeliverySeries,
+    metrics::{
+        DeliveryMetrics,
+        delivery::{DeliverySeries, LoadSeries},
+    },
     stream::{DeliveryStream, StreamKey},
 };
+
+/// Characters of an error's text that are kept.
+const MAX_MESSAGE: usize = 4_096;
 
 /// One stream's delivery, as seen by everyone who takes part in it.
 #[derive(Debug)]
@@ -34,10 +43,20 @@ pub(crate) struct Lane {
     pub(crate) turn: tokio::sync::Mutex<()>,
     /// Raised to make every waiting attempt go ahead.
     pub(crate) nudge: watch::Sender<u64>,
-    /// How many attempts have failed.
-    pub(crate) failures: watch::Sender<u64>,
+    /// How many attempts have failed, and the latest of them.
+    pub(crate) failures: watch::Sender<Failures>,
+    /// What is delivered and to be loaded.
+    pub(crate) pending: Pending,
+    load_series: OnceLock<LoadSeries>,
     unreachable: AtomicBool,
     shown: Mutex<Shown>,
+}
+
+/// Attempts that failed, of delivery and of loading.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Failures {
+    pub(crate) count: u64,
+    pub(crate) latest: Option<LastError>,
 }
 
 /// What people may see.
@@ -48,6 +67,7 @@ pub(crate) struct Shown {
     pub(crate) dropped_records: u64,
     pub(crate) dropped_bytes: u64,
     pub(crate) damaged_frames: u64,
+    pub(crate) load: LoadShown,
     /// By the first position of each span whose latest attempt failed.
     failing: BTreeMap<Position, Failing>,
     /// The worker itself cannot go on.
@@ -66,6 +86,7 @@ impl Shown {
         let failing = self.failing.values().map(|failing| &failing.error);
         failing
             .chain(&self.broken)
+            .chain(self.load.last_error())
             .max_by_key(|error| error.time)
             .cloned()
     }
@@ -76,7 +97,7 @@ impl Shown {
             .failing
             .values()
             .filter_map(|failing| failing.next_retry);
-        retries.min()
+        retries.chain(self.load.next_retry).min()
     }
 
     /// Why the span that begins at `start` fails, and when it is tried again.
@@ -96,7 +117,9 @@ impl Lane {
             discard: CancellationToken::new(),
             turn: tokio::sync::Mutex::default(),
             nudge: watch::Sender::new(0),
-            failures: watch::Sender::new(0),
+            failures: watch::Sender::default(),
+            pending: Pending::default(),
+            load_series: OnceLock::new(),
             unreachable: AtomicBool::new(false),
             shown: Mutex::default(),
         }
@@ -131,14 +154,46 @@ impl Lane {
         time: Timestamp,
         next_retry: Option<Timestamp>,
     ) {
+        let words = in_words(error, time);
         let shown = Failing {
-            error: in_words(error, time),
+            error: words.clone(),
             next_retry,
         };
         self.shown().failing.insert(start, shown);
         self.unreachable
             .store(error.is_unreachable(), Ordering::Relaxed);
-        self.failures.send_modify(|failures| *failures += 1);
+        self.failed_once(words);
+    }
+
+    /// An attempt to load failed.
+    pub(crate) fn load_failed(&self, error: LastError, change: impl FnOnce(&mut LoadShown)) {
+        {
+            let load = &mut self.shown().load;
+            load.error = Some(error.clone());
+            change(load);
+        }
+        self.failed_once(error);
+    }
+
+    /// Tells those who wait that something failed.
+    pub(crate) fn failed_once(&self, error: LastError) {
+        self.failures.send_modify(|failures| {
+            failures.count += 1;
+            failures.latest = Some(error);
+        });
+    }
+
+    /// What loading gets done; made when there is something to load, so that streams to S3 have no such series.
+    pub(crate) fn load_series(&self, metrics: &DeliveryMetrics) -> &LoadSeries {
+        self.load_series
+            .get_or_init(|| metrics.load_series(&self.key.labels()))
+    }
+
+    /// Refreshes what is shown of the objects that wait to be loaded.
+    pub(crate) fn refresh_load_gauges(&self) {
+        if let Some(series) = self.load_series.get() {
+            series.pending.set(self.pending.totals().objects);
+        }
     }
 
     /// A span is done with, one way or the other.
@@ -176,6 +231,6 @@ pub(crate) fn in_words(error: &DeliveryError, time: Timestamp) -> LastError {
     LastError {
         time,
         code: error.code().to_owned(),
-        message: error.message().to_owned(),
+        message: error.message().chars().take(MAX_MESSAGE).collect(),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! follow → cut → intent (catalog) → encode → deliver → receipt, commit (catalog) → trim
+//!                                                                       ╰─ load, where there is a warehouse
 //! ```
 //!
 //! * **One supervisor** looks at the registry and makes true what it says: CREATING streams become ACTIVE, each
@@ -21,8 +22,9 @@
 //! | [`cut`] | when a buffer becomes a span; pure |
 //! | [`object`], [`compress`], [`encode`] | an object's name, headers and bytes |
 //! | [`retry`] | pauses and the 24 hours; pure |
-//! | [`checkpoint`], [`receipts`] | what the catalog keeps |
+//! | [`held`], [`checkpoint`], [`receipts`] | what the catalog keeps |
 //! | [`attempt`], [`worker`], [`supervisor`] | a span, a stream, all streams |
+//! | [`load`] | from the bucket into a warehouse |
 //! | [`status`] | what people are told |
 
 pub(crate) mod attempt;
@@ -31,7 +33,9 @@ pub(crate) mod compress;
 pub mod cut;
 pub mod encode;
 pub(crate) mod flush;
+pub(crate) mod held;
 pub(crate) mod lane;
+pub(crate) mod load;
 pub(crate) mod object;
 pub mod receipts;
 pub mod retry;
@@ -49,13 +53,23 @@ use tokio::sync::{Semaphore, oneshot};
 
 pub use self::{
     checkpoint::{LastDelivery, Span},
+    load::{
+        ask::CopyError,
+        status::{CopyState, CopyStatus, GivenUp, LastSuccess, LoadFate, warehouse_name},
+    },
     status::{FlushError, Flushed, LastError, StreamStatus, Trace},
 };
-use self::{cut::Moment, flush::Asked, supervisor::Supervisor};
+use self::{
+    cut::Moment,
+    flush::Asked,
+    load::ask::{self, Place},
+    supervisor::Supervisor,
+};
 use crate::{
     destination::Destinations,
     metrics::DeliveryMetrics,
     stream::{DeliveryStream, RecordId, Registry, Status, StreamKey},
+    warehouse::{Loaded, Warehouse},
 };
 
 /// Spans of one stream that are planned and not yet delivered, at most.
@@ -78,6 +92,10 @@ pub struct Settings {
     pub memory: u64,
     /// How old records get before they are given up (SPEC §4.4).
     pub retention: Duration,
+    /// COPYs that run at a time, over all streams.
+    pub copies: usize,
+    /// The pause after a COPY that was refused (`--copy-retry-interval`).
+    pub copy_retry_interval: Duration,
 }
 
 impl Default for Settings {
@@ -88,6 +106,8 @@ impl Default for Settings {
             uploads: 64,
             memory: 64 << 20,
             retention: retry::RETENTION,
+            copies: 32,
+            copy_retry_interval: Duration::from_secs(300),
         }
     }
 }
@@ -97,6 +117,7 @@ pub(crate) struct Context {
     pub(crate) engine: Engine,
     pub(crate) registry: Arc<Registry>,
     pub(crate) destinations: Arc<dyn Destinations>,
+    pub(crate) warehouse: Arc<dyn Warehouse>,
     pub(crate) metrics: DeliveryMetrics,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) chance: Chance,
@@ -106,6 +127,7 @@ pub(crate) struct Context {
     pub(crate) uploads: Semaphore,
     /// In KiB, since a semaphore counts in 32 bits.
     pub(crate) memory: Semaphore,
+    pub(crate) copies: Semaphore,
 }
 
 impl Context {
@@ -140,10 +162,15 @@ pub struct Delivery {
 
 impl Delivery {
     /// Begins to deliver: everything that waits, then what comes. Returns at once.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of a node, each of another type, named where they are put together"
+    )]
     pub fn start(
         engine: Engine,
         registry: Arc<Registry>,
         destinations: Arc<dyn Destinations>,
+        warehouse: Arc<dyn Warehouse>,
         metrics: DeliveryMetrics,
         clock: Arc<dyn Clock>,
         chance: Chance,
@@ -153,6 +180,7 @@ impl Delivery {
             engine,
             registry,
             destinations,
+            warehouse,
             metrics,
             clock,
             owner: chance.next_u64(),
@@ -161,6 +189,7 @@ impl Delivery {
             memory: Semaphore::new(
                 usize::try_from(settings.memory / KIB).unwrap_or(usize::MAX >> 3),
             ),
+            copies: Semaphore::new(settings.copies),
             settings,
         });
         Delivery {
@@ -192,8 +221,9 @@ impl Delivery {
         let shown = self
             .supervisor
             .worker(stream.lane)
-            .map(|worker| worker.shown())
-            .unwrap_or_default();
+            .map(|worker| (worker.shown(), worker.pending()));
+        let (shown, pending) = shown.unwrap_or_default();
+        let loads = stream.destination.redshift().is_some() || pending.objects > 0;
         StreamStatus {
             key: stream.key.clone(),
             arn: stream.key.arn(),
@@ -209,6 +239,7 @@ impl Delivery {
             dropped_records: shown.dropped_records,
             dropped_bytes: shown.dropped_bytes,
             damaged_frames: shown.damaged_frames,
+            copy: loads.then(|| shown.load.status(pending.objects, pending.records)),
         }
     }
 
@@ -232,6 +263,32 @@ impl Delivery {
             return Err(FlushError::Stopped);
         }
         answer.await.unwrap_or(Err(FlushError::Stopped))
+    }
+
+    /// Loads a manifest now, into the stream's present warehouse, between its own COPYs: `s3://BUCKET/KEY`, or a key in
+    /// the stream's bucket. One attempt. On success, it does not count as given up any more.
+    ///
+    /// # Errors
+    /// When it was not loaded, in the database's words.
+    pub async fn copy(&self, key: &StreamKey, manifest: &str) -> Result<Loaded, CopyError> {
+        let place = Place::parse(manifest)?;
+        let active = self
+            .context
+            .registry
+            .get(key)
+            .filter(|stream| stream.status == Status::Active)
+            .ok_or_else(|| CopyError::NotActive(key.clone()))?;
+        if active.destination.redshift().is_none() {
+            return Err(CopyError::NoWarehouse(key.clone()));
+        }
+        let worker = self.supervisor.worker(active.lane);
+        let worker = worker.ok_or_else(|| CopyError::NotActive(key.clone()))?;
+        let (reply, answer) = oneshot::channel();
+        let asked = ask::Asked { place, reply };
+        if worker.copies.send(asked).await.is_err() {
+            return Err(CopyError::Stopped);
+        }
+        answer.await.unwrap_or(Err(CopyError::Stopped))
     }
 
     /// Where a record is.

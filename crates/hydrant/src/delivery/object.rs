@@ -57,6 +57,13 @@ pub(crate) fn key(
     format!("{prefix}{hour}/{stream}-{version}-{second}-{uuid}{extension}")
 }
 
+/// The key of a manifest, by which objects are loaded into a warehouse (SPEC §5.2). Its name has no version: a
+/// manifest may hold objects of several.
+pub(crate) fn manifest_key(prefix: &str, stream: &str, created: Timestamp, uuid: Uuid) -> String {
+    let (hour, second) = utc(created);
+    format!("{prefix}manifests/{hour}/{stream}-{second}-{uuid}")
+}
+
 /// `yyyy/MM/dd/HH` and `yyyy-MM-dd-HH-mm-ss` in UTC.
 fn utc(time: Timestamp) -> (String, String) {
     let millis = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
@@ -125,6 +132,16 @@ mod tests {
         ] {
             assert_eq!(key("", compression), format!("{tail}{extension}"));
         }
+    }
+
+    #[test]
+    fn manifests_lie_beside_the_objects() {
+        let created = Timestamp(1_569_590_509_000);
+        let uuid = "56371982-2375-4b28-8d79-45f01952667e".parse().unwrap();
+        assert_eq!(
+            manifest_key("errors/", "collect-redshift", created, uuid),
+            "errors/manifests/2019/09/27/13/collect-redshift-2019-09-27-13-21-49-56371982-2375-4b28-8d79-45f01952667e"
+        );
     }
 
     #[test]

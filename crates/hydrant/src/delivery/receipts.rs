@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! key    receipt/LANE/START      START: the span's first position, 20 digits, so that keys sort as positions do
-//! value  JSON: {"format":1, "end", "time", "outcome":"delivered"|"expired"|"empty", "bucket", "key", "records", "bytes"}
+//! value  JSON: {"format":1, "end", "time", "outcome":"delivered"|"expired"|"empty", "bucket", "key", "records", "bytes",
+//!               "load":{"state":"loaded"|"given_up", …}}
 //! ```
 //!
 //! Receipts are for people: losing one loses no data. They are kept [`KEPT`] long and [`PER_LANE`] for
@@ -17,7 +18,7 @@ use hydrant_engine::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::Span;
+use super::{checkpoint::Span, load::status::LoadFate};
 
 /// The catalog prefix of all receipts.
 pub const CATALOG_PREFIX: &str = "receipt/";
@@ -25,8 +26,8 @@ pub const CATALOG_PREFIX: &str = "receipt/";
 pub const KEPT: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// How many are kept of one lane.
 pub const PER_LANE: usize = 5_000;
-/// Receipts that are deleted at a time.
-const DELETES_AT_ONCE: usize = 256;
+/// Receipts that are changed or deleted at a time.
+const WRITES_AT_ONCE: usize = 256;
 const FORMAT: u32 = 1;
 
 /// What became of a span.
@@ -54,6 +55,9 @@ pub(crate) struct SpanReceipt {
     pub(crate) records: u64,
     /// Of record data, before compression.
     pub(crate) bytes: u64,
+    /// What became of the object in the warehouse, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) load: Option<LoadFate>,
 }
 
 impl SpanReceipt {
@@ -73,6 +77,7 @@ impl SpanReceipt {
             key: key.to_owned(),
             records,
             bytes,
+            load: None,
         }
     }
 }
@@ -116,12 +121,12 @@ pub(crate) async fn keep(
     }
 }
 
-/// The receipt of the span that held `position`, if it is still kept.
+/// The receipt of the span that held `position`, if it is still kept, and where that span began.
 pub(crate) async fn find(
     catalog: &dyn Catalog,
     lane: LaneId,
     position: Position,
-) -> Result<Option<SpanReceipt>, CatalogError> {
+) -> Result<Option<(Position, SpanReceipt)>, CatalogError> {
     let kept = catalog.list(&lane_prefix(lane)).await?;
     let holds = |(key, found): &(String, Versioned)| {
         let (_, start) = parse_key(key)?;
@@ -130,9 +135,73 @@ pub(crate) async fn find(
             start,
             end: receipt.end,
         };
-        span.contains(position).then_some(receipt)
+        span.contains(position).then_some((start, receipt))
     };
     Ok(kept.iter().find_map(holds))
+}
+
+/// Notes what became of the objects of these spans; of those that have a receipt.
+pub(crate) async fn note_load(
+    catalog: &dyn Catalog,
+    lane: LaneId,
+    starts: &[Position],
+    fate: &LoadFate,
+) -> Result<(), CatalogError> {
+    let keys = starts.iter().map(|start| Ok(catalog_key(lane, *start)));
+    futures::stream::iter(keys)
+        .try_for_each_concurrent(WRITES_AT_ONCE, async |key| {
+            match catalog.get(&key).await? {
+                Some(found) => note(catalog, &key, found, |_| true, fate).await,
+                None => Ok(()),
+            }
+        })
+        .await
+}
+
+/// Notes what became of objects whose manifest was given up, and loaded by somebody after all.
+pub(crate) async fn note_late_load(
+    catalog: &dyn Catalog,
+    lane: LaneId,
+    manifest: &str,
+    fate: &LoadFate,
+) -> Result<(), CatalogError> {
+    let of_it = |receipt: &SpanReceipt| match &receipt.load {
+        Some(LoadFate::GivenUp {
+            manifest: known, ..
+        }) => known == manifest,
+        _ => false,
+    };
+    let kept = catalog.list(&lane_prefix(lane)).await?;
+    futures::stream::iter(kept.into_iter().map(Ok))
+        .try_for_each_concurrent(WRITES_AT_ONCE, async |(key, found)| {
+            note(catalog, &key, found, of_it, fate).await
+        })
+        .await
+}
+
+async fn note(
+    catalog: &dyn Catalog,
+    key: &str,
+    found: Versioned,
+    wanted: impl Fn(&SpanReceipt) -> bool,
+    fate: &LoadFate,
+) -> Result<(), CatalogError> {
+    let Ok(mut receipt) = serde_json::from_slice::<SpanReceipt>(&found.value) else {
+        return Ok(());
+    };
+    if !wanted(&receipt) {
+        return Ok(());
+    }
+    receipt.load = Some(fate.clone());
+    let value = Bytes::from(serde_json::to_vec(&receipt).unwrap_or_default());
+    match catalog
+        .put(key, value, Expect::Exactly(found.version))
+        .await
+    {
+        // Swept in the meantime.
+        Ok(_) | Err(CatalogError::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Removes every receipt of a lane.
@@ -181,7 +250,7 @@ async fn delete_all(
     keys: impl Iterator<Item = (String, Version)>,
 ) -> Result<(), CatalogError> {
     futures::stream::iter(keys.map(Ok))
-        .try_for_each_concurrent(DELETES_AT_ONCE, async |(key, version)| {
+        .try_for_each_concurrent(WRITES_AT_ONCE, async |(key, version)| {
             delete(catalog, &key, version).await
         })
         .await
@@ -229,7 +298,7 @@ mod tests {
         }
         let key = async |position| {
             let found = find(&*catalog, LANE, Position(position)).await.unwrap();
-            found.map(|receipt| receipt.key)
+            found.map(|(_, receipt)| receipt.key)
         };
         assert_eq!(key(4).await.as_deref(), Some("key-1"));
         assert_eq!(key(99).await.as_deref(), Some("key-5"));

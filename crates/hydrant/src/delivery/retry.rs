@@ -16,8 +16,13 @@ pub(crate) const GRACE: Duration = Duration::from_secs(60 * 60);
 /// of up to a half is taken away, so that streams that failed together do not come back together.
 /// `fraction` lies in `[0, 1)`.
 pub(crate) fn pause(failures: u32, fraction: f64) -> Duration {
+    pause_up_to(LONGEST, failures, fraction)
+}
+
+/// The same, up to another longest pause.
+pub(crate) fn pause_up_to(longest: Duration, failures: u32, fraction: f64) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
-    let whole = FIRST.saturating_mul(1 << doublings).min(LONGEST);
+    let whole = FIRST.saturating_mul(1 << doublings).min(longest);
     whole.mul_f64(1.0 - fraction.clamp(0.0, 1.0) / 2.0)
 }
 

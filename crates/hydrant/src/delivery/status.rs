@@ -1,9 +1,12 @@
 //! What people are told of a stream's delivery.
 
 use hydrant_engine::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::checkpoint::LastDelivery;
+use super::{
+    checkpoint::LastDelivery,
+    load::status::{CopyStatus, LoadFate},
+};
 use crate::stream::{Status, StreamKey};
 
 /// How a stream's delivery stands.
@@ -37,10 +40,12 @@ pub struct StreamStatus {
     pub dropped_bytes: u64,
     /// Frames that could not be read back from the log.
     pub damaged_frames: u64,
+    /// How loading stands; `None` for a stream that has no warehouse and nothing left to load.
+    pub copy: Option<CopyStatus>,
 }
 
 /// Why something could not be delivered, in the words of SPEC §6.4.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastError {
     /// When it happened.
     pub time: Timestamp,
@@ -62,6 +67,8 @@ pub enum Trace {
         key: String,
         /// When the destination had it.
         time: Timestamp,
+        /// What became of it then; `None` if it is for no warehouse.
+        load: Option<LoadFate>,
     },
     /// Planned for this object, which is being delivered.
     InFlight {

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | CREATING | the stream becomes ACTIVE |
 //! | ACTIVE | it has a worker, which knows the latest configuration |
-//! | DELETING | its worker ends at once; lane, checkpoint and receipts go; then the registry forgets it |
+//! | DELETING | its worker ends at once; lane, checkpoint, receipts and what was to be loaded go; then the registry forgets it |
 //! | nothing, but there is a lane or checkpoint | that goes, with its receipts: a crash cut a deletion short |
 
 use std::{
@@ -17,7 +17,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use hydrant_engine::LaneId;
+use hydrant_engine::{CatalogError, LaneId, Position};
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
@@ -28,6 +28,7 @@ use super::{
     Context, TraceError, checkpoint,
     flush::Asked,
     lane::{Lane, Shown},
+    load::{self, ask, entry, pending::Totals, status::LoadFate},
     receipts::{self, Outcome},
     status::Trace,
     worker::{self, Ended, Inputs},
@@ -40,6 +41,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Flushes of one stream that may wait for its worker.
 const FLUSHES: usize = 16;
+/// Manifests of one stream that may wait to be loaded by hand.
+const COPIES: usize = 16;
 
 /// The one supervisor.
 #[derive(Debug)]
@@ -56,6 +59,7 @@ pub(crate) struct Worker {
     lane: Arc<Lane>,
     stream: watch::Sender<Arc<DeliveryStream>>,
     pub(crate) flushes: mpsc::Sender<Asked>,
+    pub(crate) copies: mpsc::Sender<ask::Asked>,
     /// Its end, when it has come.
     ended: watch::Receiver<Option<Ended>>,
 }
@@ -76,6 +80,11 @@ impl Worker {
     }
 
     /// It went without a word: it panicked.
+    /// Objects and records that wait to be loaded.
+    pub(crate) fn pending(&self) -> Totals {
+        self.lane.pending.totals()
+    }
+
     fn is_lost(&self) -> bool {
         self.ended.borrow().is_none() && self.ended.has_changed().is_err()
     }
@@ -227,11 +236,13 @@ impl Supervisor {
         let id = stream.lane;
         let (stream, configuration) = watch::channel(stream);
         let (flushes, requests) = mpsc::channel(FLUSHES);
+        let (copies, asked) = mpsc::channel(COPIES);
         let (end, ended) = watch::channel(None);
         let inputs = Inputs {
             lane: lane.clone(),
             stream: configuration,
             flushes: requests,
+            copies: asked,
         };
         let context = self.context.clone();
         tokio::spawn(async move {
@@ -242,6 +253,7 @@ impl Supervisor {
             lane,
             stream,
             flushes,
+            copies,
             ended,
         };
         workers.insert(id, Arc::new(worker));
@@ -278,8 +290,13 @@ impl Supervisor {
         log.remove(lane).await.map_err(|error| error.to_string())?;
         let key = checkpoint::catalog_key(lane);
         let removed = async {
-            // The checkpoint last: while there are receipts, it says that there is something to remove.
+            // The checkpoint last: while there is anything else, it says that there is something to remove.
             receipts::remove(catalog, lane).await?;
+            entry::remove_all(catalog, lane).await?;
+            let loading = load::state::catalog_key(lane);
+            if let Some(found) = catalog.get(&loading).await? {
+                receipts::delete(catalog, &loading, found.version).await?;
+            }
             match catalog.get(&key).await? {
                 Some(found) => receipts::delete(catalog, &key, found.version).await,
                 None => Ok(()),
@@ -334,6 +351,7 @@ impl Supervisor {
             series.backlog_bytes.set(usage.bytes);
             let age = usage.oldest.map(|oldest| now.since(oldest));
             series.freshness.set(age.unwrap_or_default().as_secs_f64());
+            worker.lane.refresh_load_gauges();
         }
     }
 
@@ -373,10 +391,14 @@ impl Supervisor {
             let receipt = receipt.map_err(|error| words(&error))?;
             return Ok(match receipt {
                 None => Trace::Unknown,
-                Some(receipt) => match receipt.outcome {
+                Some((start, receipt)) => match receipt.outcome {
                     Outcome::Empty => Trace::Empty,
                     Outcome::Expired => Trace::Expired { time: receipt.time },
                     Outcome::Delivered => Trace::Delivered {
+                        load: match receipt.load {
+                            Some(fate) => Some(fate),
+                            None => self.loading(id.lane, start).await.map_err(|e| words(&e))?,
+                        },
                         bucket: receipt.bucket,
                         key: receipt.key,
                         time: receipt.time,
@@ -394,6 +416,29 @@ impl Supervisor {
             Some(Err(error)) => Err(words(&error)),
             _ => Ok(Trace::Unknown),
         }
+    }
+}
+
+impl Supervisor {
+    /// How the loading of an object stands that is not settled.
+    async fn loading(
+        &self,
+        lane: LaneId,
+        start: Position,
+    ) -> Result<Option<LoadFate>, CatalogError> {
+        let catalog = &*self.context.engine.catalog;
+        if !entry::is_kept(catalog, lane, start).await? {
+            return Ok(None);
+        }
+        let load = self.worker(lane).map(|worker| worker.shown().load);
+        let load = load.unwrap_or_default();
+        Ok(Some(match load.last_error().cloned() {
+            Some(error) => LoadFate::Failing {
+                error,
+                next_retry: load.next_retry,
+            },
+            None => LoadFate::Waiting,
+        }))
     }
 }
 

@@ -4,5 +4,7 @@ mod cutting;
 mod damaged;
 mod failing;
 mod life;
+mod loading;
 mod looking;
 mod rig;
+mod table;

@@ -3,8 +3,10 @@
 //! The worker alone writes the lane's checkpoint, in this order, which is what makes a crash harmless:
 //!
 //! ```text
-//! intent saved → attempts → receipt kept → span taken out of the checkpoint → log trimmed
+//! intent saved → attempts → receipt kept → (entry kept) → span taken out of the checkpoint → log trimmed, (loader told)
 //! ```
+//!
+//! The entry is what a stream with a warehouse owes ([`load`](super::load)).
 //!
 //! It holds a few numbers for the open buffer and at most [`SPANS_IN_FLIGHT`] intents, and stops following
 //! when it has them, so that its memory is the same for ten records and for ten million.
@@ -21,17 +23,19 @@ use tokio::{
 use super::{
     Context, LastDelivery, LastError, SPANS_IN_FLIGHT, STOP_GRACE,
     attempt::{Attempts, Done},
-    checkpoint::{Checkpoint, CheckpointError, Intent},
+    checkpoint::{Checkpoint, Intent},
     cut::{Buffer, Limits},
     flush::{Asked, Flushes},
+    held::HeldError,
     lane::Lane,
+    load::{ask, entry, loader},
     object::{self, Purpose, span_uuid},
     receipts::{self, Outcome, SpanReceipt},
 };
-use crate::stream::DeliveryStream;
+use crate::stream::{DeliveryStream, RedshiftSpec};
 
 /// The pause after the log or the catalog failed.
-const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 /// Frames taken in a row before other events are looked at.
 const FRAMES_AT_ONCE: usize = 1024;
 
@@ -52,6 +56,7 @@ pub(crate) struct Inputs {
     pub(crate) lane: Arc<Lane>,
     pub(crate) stream: watch::Receiver<Arc<DeliveryStream>>,
     pub(crate) flushes: mpsc::Receiver<Asked>,
+    pub(crate) copies: mpsc::Receiver<ask::Asked>,
 }
 
 /// Runs until it is told to stop or another takes over.
@@ -81,6 +86,10 @@ struct Worker {
     /// A frame that does not belong to the buffer any more.
     next: Option<FrameMeta>,
     attempts: JoinSet<(Position, Done)>,
+    /// What the loader is to be given, until there is one.
+    copies: Option<mpsc::Receiver<ask::Asked>>,
+    /// The one loader, once there is something to load. It ends with this.
+    loader: JoinSet<Ended>,
     flushes: Flushes,
     /// A search for the log's end saw that there are frames up to here, which are still to be taken.
     ahead: Position,
@@ -93,6 +102,7 @@ impl Worker {
             lane,
             stream,
             flushes: mut requests,
+            copies,
         } = inputs;
         let seed = context.chance.next_u64();
         let checkpoint = loop {
@@ -105,6 +115,19 @@ impl Worker {
                 }
             }
         };
+        let owed = loop {
+            match entry::list(&*context.engine.catalog, lane.id).await {
+                Ok(owed) => break owed,
+                Err(error) => {
+                    let error = trouble(&context, &lane, error)?;
+                    pause(&context, &lane, &mut requests, &error).await?;
+                }
+            }
+        };
+        // An object whose span is still planned is delivered again, perhaps under another name.
+        let planned = |start| checkpoint.state.spans.iter().any(|i| i.span.start == start);
+        lane.pending
+            .add(owed.into_iter().filter(|(start, _)| !planned(*start)));
         lane.broken(None);
         lane.show(&checkpoint.state);
         let cursor = checkpoint.state.cursor;
@@ -119,6 +142,8 @@ impl Worker {
             buffer: None,
             next: None,
             attempts: JoinSet::new(),
+            copies: Some(copies),
+            loader: JoinSet::new(),
             flushes: Flushes::default(),
             ahead: Position::START,
             trimmed: Position::START,
@@ -137,14 +162,17 @@ impl Worker {
             Err(ended) => ended,
         };
         self.attempts.shutdown().await;
+        self.loader.shutdown().await;
         ended
     }
 
     /// Works until it is told to stop.
     async fn work(&mut self) -> Result<(), Ended> {
         let mut failures = self.lane.failures.subscribe();
+        let mut loads = self.lane.pending.subscribe();
         loop {
             tokio::task::consume_budget().await;
+            self.employ_loader();
             self.sort_next().await?;
             self.cut_what_is_wanted().await?;
             self.answer_flushes();
@@ -157,14 +185,47 @@ impl Worker {
                 () = self.lane.discard.cancelled() => return Err(Ended::Stopped),
                 () = self.lane.stop.cancelled() => return Ok(()),
                 Some(done) = self.attempts.join_next() => self.settle(done).await?,
+                Some(ended) = self.loader.join_next() => self.loader_ended(ended)?,
                 Some(asked) = self.requests.recv() => self.asked_to_flush(asked),
-                Ok(()) = failures.changed(), if !self.flushes.is_empty() => self.fail_flushes(),
+                // What changed is looked at by whoever answers flushes: back to the top.
+                Ok(()) = failures.changed(), if !self.flushes.is_empty() => {}
+                Ok(()) = loads.changed(), if !self.flushes.is_empty() => {}
                 // New hints hold for the open buffer: back to the top.
                 Ok(()) = self.stream.changed() => {}
                 frame = next(&mut self.following), if hungry => self.took(frame).await?,
                 found = search, if self.flushes.searching().is_some() => self.searched(found),
                 () = due => self.plan().await?,
             }
+        }
+    }
+
+    /// Begins to load, as soon as there is a warehouse or something left for one.
+    fn employ_loader(&mut self) {
+        let stream = self.stream.borrow();
+        if stream.destination.redshift().is_none() && self.lane.pending.is_empty() {
+            return;
+        }
+        let Some(asked) = self.copies.take() else {
+            return;
+        };
+        let inputs = loader::Inputs {
+            lane: self.lane.clone(),
+            stream: self.stream.clone(),
+            asked,
+        };
+        self.loader.spawn(loader::run(self.context.clone(), inputs));
+    }
+
+    fn loader_ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) -> Result<(), Ended> {
+        match ended {
+            Ok(Ended::Fenced) => Err(Ended::Fenced),
+            // It shows why; delivery to the bucket goes on without it.
+            Ok(Ended::Stopped | Ended::Unreadable) => Ok(()),
+            // A defect, which takes the worker along: the supervisor replaces both.
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Ok(()),
+            },
         }
     }
 
@@ -282,7 +343,7 @@ impl Worker {
             return Ok(());
         }
         tracing::error!(stream = %self.lane.key, %error, "the log cannot be followed; trying again");
-        let error = in_words(self.context.clock.now(), &error);
+        let error = internal(self.context.clock.now(), &error);
         self.be_held_up(&error).await?;
         self.following = Some(self.context.engine.log.follow(self.lane.id, self.taken));
         Ok(())
@@ -320,6 +381,7 @@ impl Worker {
             records: buffer.records,
             bytes: buffer.bytes,
             destination: Arc::new(spec.clone()),
+            load: load_of(stream),
         }
     }
 
@@ -367,6 +429,7 @@ impl Worker {
         let Some(at) = spans.iter().position(|intent| intent.span.start == start) else {
             return Ok(());
         };
+        let mut owed = None;
         match done {
             Done::Stopped => return Ok(()),
             Done::Stale => {
@@ -375,6 +438,7 @@ impl Worker {
                 intent.key = self.key(&stream, intent.span, intent.oldest);
                 intent.version = stream.version;
                 intent.destination = Arc::new(stream.destination.s3().clone());
+                intent.load = load_of(&stream);
                 self.checkpoint.state.spans[at] = intent.clone();
                 self.save().await?;
                 self.attempt(Arc::new(intent));
@@ -383,6 +447,7 @@ impl Worker {
             Done::Delivered { damaged } => {
                 let intent = spans.remove(at);
                 self.keep_receipt(&intent, Outcome::Delivered).await;
+                owed = self.owe(&intent).await?;
                 self.count_delivered(&intent);
                 self.count_damaged(damaged);
             }
@@ -399,8 +464,25 @@ impl Worker {
         }
         self.lane.done(start);
         self.save().await?;
+        if let Some(owed) = owed {
+            self.lane.pending.add([(start, owed)]);
+        }
         self.trim().await;
         Ok(())
+    }
+
+    /// Keeps what is owed for a span that was delivered, however long it takes: this is no receipt.
+    async fn owe(&mut self, intent: &Intent) -> Result<Option<entry::Entry>, Ended> {
+        let Some(owed) = entry::Entry::owed(intent) else {
+            return Ok(None);
+        };
+        let catalog = self.context.engine.catalog.clone();
+        while let Err(error) = entry::keep(&*catalog, self.lane.id, intent.span.start, &owed).await
+        {
+            let error = trouble(&self.context, &self.lane, error.into())?;
+            self.be_held_up(&error).await?;
+        }
+        Ok(Some(owed))
     }
 
     fn count_damaged(&mut self, frames: u64) {
@@ -499,7 +581,7 @@ impl Worker {
     }
 
     fn asked_to_flush(&mut self, asked: Asked) {
-        let failures = *self.lane.failures.borrow();
+        let failures = self.lane.failures.borrow().count;
         self.flushes.add(asked, failures);
         // What has been taken so far may be old news.
         self.ahead = Position::START;
@@ -532,7 +614,7 @@ impl Worker {
                 self.ahead = position.next();
             }
             Some(Err(error)) => {
-                let error = in_words(self.context.clock.now(), &error);
+                let error = internal(self.context.clock.now(), &error);
                 self.flushes.fail_all(&error);
             }
             None => self.flushes.found(self.taken),
@@ -543,6 +625,7 @@ impl Worker {
         if self.flushes.is_empty() {
             return;
         }
+        self.fail_flushes();
         let spans = self
             .checkpoint
             .state
@@ -551,14 +634,22 @@ impl Worker {
             .map(|intent| intent.span.start);
         let buffer = self.buffer.iter().map(|buffer| buffer.span.start);
         let next = self.next.iter().map(|frame| frame.position);
-        let undone = spans.chain(buffer).chain(next).min();
+        let loads = self.lane.pending.first();
+        let undone = spans.chain(buffer).chain(next).chain(loads).min();
         self.flushes.answer(undone.unwrap_or(self.taken));
     }
 
     fn fail_flushes(&mut self) {
-        let error = self.lane.shown().last_error();
-        if let Some(error) = error {
-            self.flushes.fail(*self.lane.failures.borrow(), &error);
+        let failures = self.lane.failures.borrow().clone();
+        if let Some(error) = failures.latest {
+            self.flushes.fail(failures.count, &error);
+        }
+        let unloadable = self.copies.is_none() && self.loader.is_empty();
+        if unloadable && !self.lane.pending.is_empty() {
+            let broken = self.lane.shown().load.broken.clone();
+            if let Some(error) = broken {
+                self.flushes.fail_all(&error);
+            }
         }
     }
 
@@ -566,19 +657,18 @@ impl Worker {
     async fn wind_down(&mut self) -> Ended {
         let grace = self.context.clock.sleep(STOP_GRACE);
         tokio::pin!(grace);
-        loop {
+        while !(self.attempts.is_empty() && self.loader.is_empty()) {
             tokio::select! {
                 biased;
                 () = self.lane.discard.cancelled() => return Ended::Stopped,
-                done = self.attempts.join_next() => match done {
-                    Some(done) => if let Err(ended) = self.settle(done).await {
-                        return ended;
-                    },
-                    None => return Ended::Stopped,
+                Some(done) = self.attempts.join_next() => if let Err(ended) = self.settle(done).await {
+                    return ended;
                 },
+                Some(_) = self.loader.join_next() => {}
                 () = &mut grace => return Ended::Stopped,
             }
         }
+        Ended::Stopped
     }
 }
 
@@ -591,14 +681,9 @@ async fn next(following: &mut Option<Following>) -> Option<Result<FrameMeta, Log
 }
 
 /// Shows that the catalog makes trouble; an end, where waiting does not help.
-fn trouble(context: &Context, lane: &Lane, error: CheckpointError) -> Result<LastError, Ended> {
-    let words = in_words(context.clock.now(), &error);
-    let ended = match &error {
-        CheckpointError::Fenced(_) => Some(Ended::Fenced),
-        CheckpointError::Unreadable { .. } => Some(Ended::Unreadable),
-        CheckpointError::Catalog(CatalogError::Closed) => Some(Ended::Stopped),
-        CheckpointError::Catalog(_) => None,
-    };
+fn trouble(context: &Context, lane: &Lane, error: HeldError) -> Result<LastError, Ended> {
+    let words = internal(context.clock.now(), &error);
+    let ended = fatal(&error);
     if ended != Some(Ended::Stopped) {
         tracing::error!(stream = %lane.key, lane = %lane.id, %error, "delivery is held up");
         lane.broken(Some(words.clone()));
@@ -609,7 +694,22 @@ fn trouble(context: &Context, lane: &Lane, error: CheckpointError) -> Result<Las
     }
 }
 
-fn in_words(time: Timestamp, error: &impl std::fmt::Display) -> LastError {
+/// The end that such an error means; `None` where waiting may help.
+pub(crate) fn fatal(error: &HeldError) -> Option<Ended> {
+    match error {
+        HeldError::Fenced(_) => Some(Ended::Fenced),
+        HeldError::Unreadable { .. } => Some(Ended::Unreadable),
+        HeldError::Catalog(CatalogError::Closed) => Some(Ended::Stopped),
+        HeldError::Catalog(_) => None,
+    }
+}
+
+/// The warehouse that objects planned for this stream now go on to.
+fn load_of(stream: &DeliveryStream) -> Option<Arc<RedshiftSpec>> {
+    stream.destination.redshift().cloned().map(Arc::new)
+}
+
+pub(crate) fn internal(time: Timestamp, error: &impl std::fmt::Display) -> LastError {
     LastError {
         time,
         code: "InternalError".to_owned(),

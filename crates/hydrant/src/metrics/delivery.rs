@@ -27,6 +27,12 @@ pub struct DeliveryMetrics {
     damaged_frames: Counters,
     backlog_records: Gauges,
     backlog_bytes: Gauges,
+    loaded_bytes: Counters,
+    loaded_records: Counters,
+    copy_success: Counters,
+    copy_attempts: Counters,
+    manifests_given_up: Counters,
+    copy_pending: Gauges,
 }
 
 /// The series of one stream. Clones count in the same series.
@@ -56,6 +62,23 @@ pub struct DeliverySeries {
     pub backlog_bytes: Gauge<u64, AtomicU64>,
 }
 
+/// The series of one stream that is loaded into a warehouse. Clones count in the same series.
+#[derive(Clone, Debug)]
+pub struct LoadSeries {
+    /// `DeliveryToRedshift_Bytes`: record data loaded, before compression.
+    pub bytes: Counter,
+    /// `DeliveryToRedshift_Records`.
+    pub records: Counter,
+    /// `DeliveryToRedshift_Success`: COPYs that succeeded. AWS's ratio is its rate over that of `attempts`.
+    pub success: Counter,
+    /// `DeliveryToRedshift_Attempts`: all COPYs.
+    pub attempts: Counter,
+    /// `RedshiftManifestsGivenUp`.
+    pub given_up: Counter,
+    /// `CopyPendingObjects`: objects in the bucket that are not in the warehouse.
+    pub pending: Gauge<u64, AtomicU64>,
+}
+
 impl DeliveryMetrics {
     /// Every family, without series, in `registry`.
     pub fn register(registry: &mut Registry) -> Self {
@@ -72,6 +95,20 @@ impl DeliveryMetrics {
             attempts: counter("DeliveryToS3_Attempts", "Attempts at an object"),
             dropped_records: counter("DroppedRecords", "Records given up after 24 hours"),
             dropped_bytes: counter("DroppedBytes", "Bytes given up after 24 hours"),
+            loaded_bytes: counter(
+                "DeliveryToRedshift_Bytes",
+                "Bytes loaded into a warehouse, before compression",
+            ),
+            loaded_records: counter(
+                "DeliveryToRedshift_Records",
+                "Records loaded into a warehouse",
+            ),
+            copy_success: counter("DeliveryToRedshift_Success", "COPYs that succeeded"),
+            copy_attempts: counter("DeliveryToRedshift_Attempts", "COPYs"),
+            manifests_given_up: counter(
+                "RedshiftManifestsGivenUp",
+                "Manifests that could not be loaded and were written below errors/",
+            ),
             damaged_frames: counter("DamagedFrames", "Frames that could not be read back"),
             freshness: registered(
                 registry,
@@ -89,6 +126,12 @@ impl DeliveryMetrics {
                 registry,
                 "BacklogBytes",
                 "Bytes not yet delivered",
+                Gauges::default(),
+            ),
+            copy_pending: registered(
+                registry,
+                "CopyPendingObjects",
+                "Objects delivered to the bucket and not yet loaded",
                 Gauges::default(),
             ),
         }
@@ -111,6 +154,18 @@ impl DeliveryMetrics {
         }
     }
 
+    /// The series of one stream that is loaded into a warehouse.
+    pub fn load_series(&self, labels: &StreamLabels) -> LoadSeries {
+        LoadSeries {
+            bytes: self.loaded_bytes.get_or_create_owned(labels),
+            records: self.loaded_records.get_or_create_owned(labels),
+            success: self.copy_success.get_or_create_owned(labels),
+            attempts: self.copy_attempts.get_or_create_owned(labels),
+            given_up: self.manifests_given_up.get_or_create_owned(labels),
+            pending: self.copy_pending.get_or_create_owned(labels),
+        }
+    }
+
     /// Forgets the series of a stream that is gone.
     pub fn remove(&self, labels: &StreamLabels) {
         for counters in [
@@ -122,11 +177,17 @@ impl DeliveryMetrics {
             &self.dropped_records,
             &self.dropped_bytes,
             &self.damaged_frames,
+            &self.loaded_bytes,
+            &self.loaded_records,
+            &self.copy_success,
+            &self.copy_attempts,
+            &self.manifests_given_up,
         ] {
             counters.remove(labels);
         }
         self.freshness.remove(labels);
         self.backlog_records.remove(labels);
         self.backlog_bytes.remove(labels);
+        self.copy_pending.remove(labels);
     }
 }

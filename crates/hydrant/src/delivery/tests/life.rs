@@ -119,6 +119,7 @@ async fn what_a_crash_left_of_a_deletion_is_removed_at_start() {
         engine.clone(),
         registry.clone(),
         Arc::new(Nowhere),
+        Arc::new(super::rig::NoWarehouse),
         Metrics::new().delivery,
         Arc::new(ManualClock::new(BEGIN)),
         Chance::seeded(1),

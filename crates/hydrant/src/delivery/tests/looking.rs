@@ -178,6 +178,7 @@ async fn a_record_is_traced_from_the_buffer_to_its_object() {
         bucket,
         key: traced,
         time,
+        load: None,
     } = trace().await
     else {
         panic!("{:?}", trace().await);

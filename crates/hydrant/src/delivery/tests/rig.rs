@@ -22,6 +22,7 @@ use crate::{
         BufferingHints, CompressionFormat, DeliveryStream, Destination as Configured, Encryption,
         Registry, RegistryError, S3Spec, Status, StreamKey,
     },
+    warehouse::{Load, Loaded, Warehouse},
 };
 
 /// 2015-10-07T13:05:42.000Z
@@ -184,12 +185,25 @@ impl Destinations for Store {
     }
 }
 
+/// A warehouse that must not be asked.
+#[derive(Debug)]
+pub(super) struct NoWarehouse;
+
+#[async_trait]
+impl Warehouse for NoWarehouse {
+    async fn copy(&self, load: &Load) -> Result<Loaded, DeliveryError> {
+        panic!("nobody loads anything here, but {load:?}")
+    }
+}
+
 /// A node without a wire.
 pub(super) struct Rig {
     pub(super) engine: Engine,
     pub(super) registry: Arc<Registry>,
     pub(super) clock: ManualClock,
     pub(super) store: Arc<Scripted>,
+    pub(super) warehouse: Arc<dyn Warehouse>,
+    pub(super) settings: Settings,
     pub(super) delivery: Delivery,
     pub(super) metrics: Metrics,
 }
@@ -204,16 +218,36 @@ impl Rig {
     }
 
     pub(super) async fn over(engine: Engine, settings: Settings) -> Self {
+        Self::loading(engine, settings, Scripted::new(), Arc::new(NoWarehouse)).await
+    }
+
+    /// With a warehouse.
+    pub(super) async fn loading(
+        engine: Engine,
+        settings: Settings,
+        store: Arc<Scripted>,
+        warehouse: Arc<dyn Warehouse>,
+    ) -> Self {
         let registry = Registry::open(engine.catalog.clone()).await.unwrap();
         let clock = ManualClock::new(BEGIN);
-        let store = Scripted::new();
         let metrics = Metrics::new();
-        let delivery = start(&engine, &registry, &clock, &store, &metrics, settings, 1);
+        let delivery = Delivery::start(
+            engine.clone(),
+            registry.clone(),
+            Arc::new(Store(store.clone())),
+            warehouse.clone(),
+            metrics.delivery.clone(),
+            Arc::new(clock.clone()),
+            Chance::seeded(1),
+            settings.clone(),
+        );
         Rig {
             engine,
             registry,
             clock,
             store,
+            warehouse,
+            settings,
             delivery,
             metrics,
         }
@@ -221,25 +255,34 @@ impl Rig {
 
     /// A second process over the same engine: what a restart after a crash is to the first.
     pub(super) fn restart(&self, store: &Arc<Scripted>) -> Delivery {
-        let settings = Settings::default();
-        start(
-            &self.engine,
-            &self.registry,
-            &self.clock,
-            store,
-            &self.metrics,
-            settings,
-            2,
+        self.again(store, 2)
+    }
+
+    /// Another process, with its own chance.
+    pub(super) fn again(&self, store: &Arc<Scripted>, seed: u64) -> Delivery {
+        Delivery::start(
+            self.engine.clone(),
+            self.registry.clone(),
+            Arc::new(Store(store.clone())),
+            self.warehouse.clone(),
+            self.metrics.delivery.clone(),
+            Arc::new(self.clock.clone()),
+            Chance::seeded(seed),
+            self.settings.clone(),
         )
     }
 
     /// An ACTIVE stream with a worker.
     pub(super) async fn stream(&self, name: &str, hints: (u32, u32)) -> Arc<DeliveryStream> {
-        let created = self
-            .registry
-            .create(|lane| stream(name, lane, hints))
-            .await
-            .unwrap();
+        self.create(|lane| stream(name, lane, hints)).await
+    }
+
+    /// This stream, ACTIVE and with a worker.
+    pub(super) async fn create(
+        &self,
+        stream: impl Fn(LaneId) -> DeliveryStream,
+    ) -> Arc<DeliveryStream> {
+        let created = self.registry.create(stream).await.unwrap();
         let key = created.key.clone();
         until("the stream is ACTIVE", || {
             self.status(&key)
@@ -285,6 +328,18 @@ impl Rig {
         self.registry.change(key, update).await.unwrap();
     }
 
+    /// UpdateDestination, of whatever type.
+    pub(super) async fn redirect(&self, key: &StreamKey, to: impl Fn(&Configured) -> Configured) {
+        let update = |present: &DeliveryStream| {
+            Ok::<_, RegistryError>(DeliveryStream {
+                version: present.version + 1,
+                destination: to(&present.destination),
+                ..present.clone()
+            })
+        };
+        self.registry.change(key, update).await.unwrap();
+    }
+
     /// DeleteDeliveryStream.
     pub(super) async fn delete(&self, key: &StreamKey) {
         let delete = |present: &DeliveryStream| {
@@ -318,26 +373,6 @@ impl Rig {
         })
         .await;
     }
-}
-
-fn start(
-    engine: &Engine,
-    registry: &Arc<Registry>,
-    clock: &ManualClock,
-    store: &Arc<Scripted>,
-    metrics: &Metrics,
-    settings: Settings,
-    seed: u64,
-) -> Delivery {
-    Delivery::start(
-        engine.clone(),
-        registry.clone(),
-        Arc::new(Store(store.clone())),
-        metrics.delivery.clone(),
-        Arc::new(clock.clone()),
-        Chance::seeded(seed),
-        settings,
-    )
 }
 
 /// A stream that delivers to bucket `b` with prefix `p/`, uncompressed.
