@@ -38,6 +38,8 @@ mod refusal;
 pub mod rejects;
 mod source;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use tokio_postgres::Client;
 

@@ -1,4 +1,4 @@
 //! Against real databases.
 
 mod connecting;
-mod server;
+pub(crate) mod server;
