@@ -46,10 +46,10 @@ use crate::{
     console::{self, Console},
     credentials::{Outbound, Vault, seal::VaultError},
     delivery::{self, Delivery},
-    destination::{Buckets, DeliveryError},
+    destination::Buckets,
     metrics::{AnswerLabels, Answers, Metrics},
     stream::{Destination, Registry, RegistryError},
-    warehouse::{Load, Loaded, Warehouse},
+    warehouse::{Warehouses, connect::Connector},
 };
 
 /// The directory, in the data directory, of buckets that no rule names.
@@ -111,6 +111,9 @@ pub enum StartError {
     /// Certificate and key.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
+    /// The certificates that databases are checked against.
+    #[error("TLS to databases: {0}")]
+    DatabaseCa(io::Error),
     /// The key that seals passwords.
     #[error("{0}; --secret-key-file names another")]
     Vault(#[from] VaultError),
@@ -174,6 +177,12 @@ impl Node {
         let (admin_listener, admin_addr) = listen(config.admin_listen, "admin-listen").await?;
         let buckets = buckets(&config, &clock)?;
         let vault = Arc::new(vault(&config, &chance)?);
+        let warehouses = Arc::new(Warehouses::new(
+            buckets.clone(),
+            vault.clone(),
+            connector(&config, &clock)?,
+            config.redshift_credentials,
+        ));
         let registry = Registry::open(engine.catalog.clone()).await?;
 
         let mut metrics = Metrics::new();
@@ -183,7 +192,7 @@ impl Node {
             engine.clone(),
             registry.clone(),
             buckets.clone(),
-            Arc::new(Unwired),
+            warehouses.clone(),
             metrics.delivery.clone(),
             clock.clone(),
             chance.clone(),
@@ -201,7 +210,10 @@ impl Node {
             clock: clock.clone(),
             metrics: metrics.clone(),
             quotas: config.quotas.clone(),
-            vet: Arc::new(Vetting(buckets)),
+            vet: Arc::new(Vetting {
+                buckets,
+                warehouses,
+            }),
             vault,
         });
         let limits = ServerLimits::default();
@@ -356,6 +368,19 @@ fn vault(config: &Config, chance: &Chance) -> Result<Vault, VaultError> {
     }
 }
 
+/// What connects to databases, trusting what is configured.
+fn connector(config: &Config, clock: &Arc<dyn Clock>) -> Result<Connector, StartError> {
+    let Some(path) = &config.database_ca else {
+        return Connector::new(clock.clone(), None).map_err(StartError::DatabaseCa);
+    };
+    let unreadable = |source| StartError::Read {
+        path: path.clone(),
+        source,
+    };
+    let ca = std::fs::read(path).map_err(unreadable)?;
+    Connector::new(clock.clone(), Some(&ca)).map_err(unreadable)
+}
+
 /// A listener, and its address with the port that it really has.
 async fn listen(
     address: SocketAddr,
@@ -478,24 +503,17 @@ impl Observer for Counting {
     }
 }
 
-/// No warehouse can be reached from this build: what is to be loaded waits.
+/// The API's question, put to buckets and warehouses.
 #[derive(Debug)]
-struct Unwired;
-
-#[async_trait]
-impl Warehouse for Unwired {
-    async fn copy(&self, _: &Load) -> Result<Loaded, DeliveryError> {
-        Err(DeliveryError::internal("this build reaches no warehouse"))
-    }
+struct Vetting {
+    buckets: Arc<Buckets>,
+    warehouses: Arc<Warehouses>,
 }
-
-/// The API's question, put to the buckets.
-#[derive(Debug)]
-struct Vetting(Arc<Buckets>);
 
 #[async_trait]
 impl Vet for Vetting {
     async fn vet(&self, destination: &Destination, region: &str) -> Result<(), String> {
-        self.0.vet(destination.s3(), region).await
+        self.buckets.vet(destination.s3(), region).await?;
+        self.warehouses.vet(destination, region).await
     }
 }
