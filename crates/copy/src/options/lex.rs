@@ -181,7 +181,8 @@ fn simple_escape(byte: u8) -> Option<u8> {
     })
 }
 
-/// The one byte that `value`, an escape that was itself escaped (`'\\t'`, `'\\001'`), was meant to be.
+/// The one byte that `value`, an escape that was itself escaped (`'\\t'`, `'\\001'`) or one of a character that needs
+/// none (`'\|'`), was meant to be.
 ///
 /// Scripts escape once too often, and Redshift's own documentation has `DELIMITER '\\t'`. Where one character is
 /// wanted nothing else can be meant.
@@ -193,7 +194,7 @@ pub(super) fn twice_escaped(value: &[u8]) -> Option<u8> {
             });
             match (octal, digits) {
                 (Some(code), _) => u8::try_from(code).ok(),
-                (None, [one]) => simple_escape(*one),
+                (None, [one]) => Some(simple_escape(*one).unwrap_or(*one)),
                 (None, _) => None,
             }
         }
