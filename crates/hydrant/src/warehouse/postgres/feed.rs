@@ -34,7 +34,7 @@ const SENDS_WAITING: usize = 4;
 /// File bytes that are transformed at a time.
 const STEP_BYTES: usize = 64 << 10;
 
-/// The stage in the middle: what becomes of a file's bytes. Moved into its thread and back.
+/// The stage in the middle: what becomes of a file's bytes.
 pub(super) struct Work {
     pub(super) transform: Transform,
     pub(super) compression: Compression,
@@ -49,24 +49,25 @@ pub(super) struct Work {
 pub(super) enum Failure {
     /// The bucket's, or of the whole file.
     Source(DeliveryError),
-    /// More rows are wrong than MAXERROR allows; they are in [`Work::rejects`].
+    /// More rows are wrong than MAXERROR allows; they are among the rejects.
     Rows,
     /// The database's.
     Database(tokio_postgres::Error),
 }
 
-/// Feeds `object` into the COPY that `sql` begins; without one, only checks it. How many rows were taken.
+/// Feeds `object` into the COPY that SQL begins; without one, only checks it. How many rows were taken, and what
+/// was wrong with others.
 pub(super) async fn feed(
     object: Bytestream,
     work: Work,
     copy: Option<(&Transaction<'_>, &str)>,
-) -> (Work, Result<u64, Failure>) {
+) -> (Rejects, Result<u64, Failure>) {
     let (pieces, file) = mpsc::channel(1);
     let (text, texts) = mpsc::channel(SENDS_WAITING);
     let sink = match copy {
         Some((transaction, sql)) => match transaction.copy_in::<_, Bytes>(sql).await {
             Ok(sink) => Some(sink),
-            Err(error) => return (work, Err(Failure::Database(error))),
+            Err(error) => return (work.rejects, Err(Failure::Database(error))),
         },
         None => None,
     };
@@ -78,8 +79,11 @@ pub(super) async fn feed(
     let (read, sent, worked) = tokio::join!(read(object, pieces), send(texts, sink), thread);
     let (work, done) = match worked {
         Ok(worked) => worked,
-        // Nothing else panics or cancels it: pass on what happened there.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+        // A panic, or the end of the process: one load's failure, nobody else's.
+        Err(error) => {
+            let error = DeliveryError::internal(format!("a load's thread ended: {error}"));
+            return (Rejects::default(), Err(Failure::Source(error)));
+        }
     };
     let outcome = match (read, sent, done) {
         (Err(error), ..) => Err(Failure::Source(error)),
@@ -93,7 +97,7 @@ pub(super) async fn feed(
             "a load stopped for no reason that it knows",
         ))),
     };
-    (work, outcome)
+    (work.rejects, outcome)
 }
 
 /// Passes the object on; its end is `None`, which no closed channel can be taken for.

@@ -197,7 +197,7 @@ pub(super) struct Claim<'a> {
 }
 
 async fn set_up(client: &mut Client) -> Result<(), tokio_postgres::Error> {
-    let transaction = client.transaction().await?;
+    let transaction = client.build_transaction().read_only(false).start().await?;
     transaction
         .execute("SELECT pg_advisory_xact_lock($1)", &[&SETUP_LOCK])
         .await?;

@@ -223,8 +223,8 @@ impl Loading<'_> {
         };
         let sql = self.target.copy_sql();
         let copy = copying.then_some((self.transaction, sql.as_str()));
-        let (work, outcome) = feed(bytes, work, copy).await;
-        self.rejects = work.rejects;
+        let (rejects, outcome) = feed(bytes, work, copy).await;
+        self.rejects = rejects;
         Ok(outcome)
     }
 
