@@ -14,8 +14,8 @@
 use std::collections::HashMap;
 
 use crate::{
-    Column, Converter, CopyOptions, ErrorCode, Field, Format, JsonFormat, JsonPaths, MAX_ROW_BYTES,
-    RowError,
+    Column, Converter, CopyOptions, ErrorCode, Field, Format, JsonFormat, JsonPaths, Kind,
+    MAX_ROW_BYTES, RowError,
     encoding::Decoder,
     rows::{
         Parser, Row, Sink,
@@ -87,12 +87,22 @@ impl Transform {
             }
             _ => None,
         };
+        // Others take a string's characters.
+        let as_written = match options.format {
+            Format::Json(_) => (0..)
+                .zip(&columns)
+                .filter(|(_, c)| c.kind == Kind::Json)
+                .map(|(at, _)| at)
+                .collect(),
+            _ => Vec::new(),
+        };
         let parser = Parser::new(options, columns.len(), json).ok_or(TransformError::NoPaths)?;
         Ok(Transform {
             decoder: Decoder::new(options.encoding),
             parser,
             loader: Loader {
                 converter: Converter::new(columns, options),
+                as_written,
                 fields: Vec::new(),
                 refused: HashMap::new(),
                 converted: 0,
@@ -199,6 +209,8 @@ fn shape(
 /// What rows become.
 struct Loader {
     converter: Converter,
+    /// Columns that take a value as it stands in the file, with its quotes: JSON's of JSON.
+    as_written: Vec<usize>,
     /// Empty; here so that its memory is used again.
     fields: Vec<Field<'static>>,
     refused: HashMap<u64, Refusal>,
@@ -218,6 +230,13 @@ impl Sink for Output<'_> {
     fn row(&mut self, row: &Row<'_>) {
         let mut fields = emptied(std::mem::take(&mut self.loader.fields));
         fields.extend(row.pieces.iter().map(|piece| row.field(piece)));
+        for &column in &self.loader.as_written {
+            if let (Some(field @ Field::Text(_)), Some(piece)) =
+                (fields.get_mut(column), row.pieces.get(column))
+            {
+                *field = Field::Text(row.as_written(piece));
+            }
+        }
         let start = self.out.len();
         let converted = self.loader.converter.row(&fields, self.out);
         self.loader.fields = emptied(fields);

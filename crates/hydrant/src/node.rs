@@ -210,10 +210,7 @@ impl Node {
             clock: clock.clone(),
             metrics: metrics.clone(),
             quotas: config.quotas.clone(),
-            vet: Arc::new(Vetting {
-                buckets,
-                warehouses,
-            }),
+            vet: Arc::new(Vetting(warehouses)),
             vault,
         });
         let limits = ServerLimits::default();
@@ -505,15 +502,11 @@ impl Observer for Counting {
 
 /// The API's question, put to buckets and warehouses.
 #[derive(Debug)]
-struct Vetting {
-    buckets: Arc<Buckets>,
-    warehouses: Arc<Warehouses>,
-}
+struct Vetting(Arc<Warehouses>);
 
 #[async_trait]
 impl Vet for Vetting {
     async fn vet(&self, destination: &Destination, region: &str) -> Result<(), String> {
-        self.buckets.vet(destination.s3(), region).await?;
-        self.warehouses.vet(destination, region).await
+        self.0.vet(destination, region).await
     }
 }

@@ -1,8 +1,7 @@
 //! JSON and JSONB, which stand for SUPER.
 //!
-//! A field must be one JSON text; anything else is refused with 1224, as Redshift refuses it for SUPER. A file of
-//! JSON objects is the exception: there a field may be a string's *characters*, which are a value too, so what is no
-//! JSON text becomes a JSON string again.
+//! A field must be one JSON text; anything else is refused with 1224, as Redshift refuses it for SUPER. Of a file of JSON
+//! objects it is the value as it stands there, a string with its quotes, so that the string "1" does not become a number.
 //!
 //! Judged as strictly as JSONB does it: no `\u0000`, no half of a surrogate pair, no number that NUMERIC cannot hold;
 //! nested at most [`MOST_LEVELS`] deep, as SUPER ("Limitations for using semistructured data").
@@ -18,10 +17,7 @@ const MOST_LEVELS: usize = 1000;
 
 /// What a JSON column does with its fields.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Json {
-    /// What is no JSON text is the characters of a string.
-    pub(super) strings: bool,
-}
+pub(super) struct Json;
 
 impl Json {
     /// `text` has no blanks around it and is not empty.
@@ -31,9 +27,6 @@ impl Json {
         }
         match check(text) {
             Ok(()) => text::escape(text, out),
-            Err(_) if self.strings && !text.contains(&0) => {
-                write_string(text, out);
-            }
             Err(at) => {
                 return Err(Refusal::new(
                     ErrorCode::JSON,
@@ -43,20 +36,6 @@ impl Json {
         }
         Ok(Outcome::Written)
     }
-}
-
-/// Appends characters as a JSON string within COPY text.
-fn write_string(characters: &[u8], out: &mut Vec<u8>) {
-    out.push(b'"');
-    for &byte in characters {
-        match byte {
-            b'"' => out.extend_from_slice(br#"\\""#),
-            b'\\' => out.extend_from_slice(br"\\\\"),
-            0..b' ' => out.extend_from_slice(format!(r"\\u{byte:04x}").as_bytes()),
-            _ => out.push(byte),
-        }
-    }
-    out.push(b'"');
 }
 
 /// What may come next.

@@ -29,7 +29,7 @@ pub use datetime::check_format;
 
 use crate::column::{Column, Kind};
 use crate::error::{ErrorCode, Field, FieldError};
-use crate::options::{CopyOptions, Format};
+use crate::options::CopyOptions;
 use crate::text;
 use blank::trim;
 use chars::Chars;
@@ -195,9 +195,7 @@ impl Rule {
             Kind::Real => Rule::Float(Float::Real),
             Kind::Double => Rule::Float(Float::Double),
             Kind::Boolean => Rule::Boolean,
-            Kind::Json => Rule::Json(Json {
-                strings: matches!(options.format, Format::Json(_)),
-            }),
+            Kind::Json => Rule::Json(Json),
             Kind::Bytes => Rule::Bytes,
             Kind::Date | Kind::Time | Kind::TimeTz | Kind::Timestamp | Kind::TimestampTz => {
                 Rule::DateTime(DateTime::new(kind, options))

@@ -657,9 +657,27 @@ fn options() -> impl Strategy<Value = CopyOptions> {
         Encoding::Utf16Be,
     ]);
     let written = || {
-        r"[ -~é]{1,20}".prop_filter("no keyword", |format| {
-            !["auto", "epochsecs", "epochmillisecs"].contains(&format.to_lowercase().as_str())
-        })
+        let parts = [
+            "YYYY",
+            "MM",
+            "MON",
+            "DD",
+            "HH24",
+            "MI",
+            "SS",
+            "AM",
+            "-",
+            "/",
+            " ",
+            ":",
+            ", ",
+            "\"it's é\"",
+        ];
+        prop::collection::vec(prop::sample::select(parts.to_vec()), 1..10)
+            .prop_map(|parts| parts.concat())
+            .prop_filter("a format", |format| {
+                crate::convert::check_format(format).is_ok()
+            })
     };
     let time = prop_oneof![
         Just(TimeFormat::Default),

@@ -5,7 +5,7 @@ use super::{
     error::{OptionsError, excerpt},
     lex::{Token, twice_escaped},
 };
-use crate::{MAX_ROW_BYTES, manifest::S3Url};
+use crate::{MAX_ROW_BYTES, convert::check_format, manifest::S3Url};
 
 /// The longest `TIMEFORMAT` and `DATEFORMAT`, in bytes.
 const MAX_TIME_FORMAT_BYTES: usize = 128;
@@ -75,7 +75,7 @@ pub(super) fn null_string(text: &Text<'_, '_>) -> Result<Vec<u8>, OptionsError> 
     Ok(text.value.to_vec())
 }
 
-/// `TIMEFORMAT` and `DATEFORMAT`, as they are written; what a format means is the conversion's to say.
+/// `TIMEFORMAT` and `DATEFORMAT`, as they are written; the conversion says whether it is one.
 pub(super) fn time_format<'t>(name: &str, text: &Text<'t, '_>) -> Result<&'t str, OptionsError> {
     let format = text.utf8()?;
     if format.is_empty() || format.len() > MAX_TIME_FORMAT_BYTES {
@@ -86,11 +86,19 @@ pub(super) fn time_format<'t>(name: &str, text: &Text<'t, '_>) -> Result<&'t str
     if format.chars().any(char::is_control) {
         return Err(text.incorrect(format!("{name} cannot hold control characters")));
     }
-    for word in ["auto", "epochsecs", "epochmillisecs"] {
-        if format != word && format.eq_ignore_ascii_case(word) {
+    let words: &[&str] = match name {
+        "DATEFORMAT" => &["auto"],
+        _ => &["auto", "epochsecs", "epochmillisecs"],
+    };
+    for word in words {
+        if format == *word {
+            return Ok(format);
+        }
+        if format.eq_ignore_ascii_case(word) {
             return Err(text.incorrect(format!("{name}: '{word}' is written in small letters")));
         }
     }
+    check_format(format).map_err(|detail| text.incorrect(format!("{name}: {detail}")))?;
     Ok(format)
 }
 

@@ -72,6 +72,11 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// A piece as it stands in the file, with its quotes.
+    pub(crate) fn as_written(&self, piece: &Piece) -> &'a [u8] {
+        part(self.raw, piece.start, piece.end)
+    }
+
     /// An error about the value in a column.
     pub(crate) fn error(&self, column: Option<usize>, code: ErrorCode, reason: String) -> RowError {
         let piece = column.and_then(|column| self.pieces.get(column));

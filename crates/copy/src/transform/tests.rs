@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::{Encoding, Kind};
+use crate::Encoding;
 
 fn columns() -> Vec<Column> {
     let column = |name: &str, kind| Column {
@@ -136,6 +136,25 @@ fn json() {
         (errors.len(), errors[0].raw_field.as_slice()),
         (1, b"{}".as_slice())
     );
+
+    let column = Column {
+        name: "v".to_owned(),
+        kind: Kind::Json,
+        not_null: false,
+    };
+    let mut values = Transform::new(&json(JsonFormat::Auto), vec![column], None).unwrap();
+    let file = br#"{"v":"1"}{"v":1}{"v":"a \"b\""}{"v":{"a":[]}}{"v":null}{"v":""}"#;
+    let (out, errors) = fed(&mut values, &[file]);
+    let expected = [
+        "\"1\"",
+        "1",
+        r#""a \\"b\\"""#,
+        "{\"a\":[]}",
+        "\\N",
+        "\"\"",
+        "",
+    ];
+    assert_eq!((out, errors), (expected.join("\n"), Vec::new()));
 
     let paths = |file: &[u8]| Some(JsonPaths::parse(file).unwrap());
     let from_file = json(JsonFormat::Paths("s3://b/k".to_owned()));

@@ -270,16 +270,4 @@ proptest! {
             Err(error) => prop_assert!(error.0 == 1220 && text.contains('\0')),
         }
     }
-
-    /// Characters of a JSON file's string, if they are no JSON text themselves, are that string again.
-    #[test]
-    fn strings_become_json(text: String) {
-        prop_assume!(!text.contains('\0') && !text.trim_ascii().is_empty());
-        let options = options(|o| o.format = Format::Json(JsonFormat::Auto));
-        let value = convert(&Kind::Json, &options, Field::Text(text.as_bytes())).unwrap();
-        let value: serde_json::Value = serde_json::from_str(&unescape(&value)).unwrap();
-        let json: Option<serde_json::Value> = serde_json::from_str(&text).ok();
-        let blanks = |byte: char| byte.is_ascii_whitespace() || byte == '\x0b';
-        prop_assert_eq!(value, json.unwrap_or_else(|| text.trim_matches(blanks).into()));
-    }
 }

@@ -1,7 +1,6 @@
 //! Everything but dates. Redshift's documentation is named by its pages' titles.
 
 use super::*;
-use crate::options::{Format, JsonFormat};
 
 const INT_OVERFLOW: Expected = Err((
     1204,
@@ -614,20 +613,6 @@ fn json() {
     let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
     assert!(convert(&Kind::Json, &plain(), Field::Text(deep(1000).as_bytes())).is_ok());
     assert!(convert(&Kind::Json, &plain(), Field::Text(deep(1001).as_bytes())).is_err());
-    // Of a JSON file it may be a string's characters.
-    let file = options(|o| o.format = Format::Json(JsonFormat::Auto));
-    all(
-        &Kind::Json,
-        &file,
-        &[
-            ("hello", Ok("\"hello\"")),
-            (
-                "say \"hi\"\\\n\u{1}é",
-                Ok(r#""say \\"hi\\"\\\\\\u000a\\u0001é""#),
-            ),
-            ("{\"a\":1}", Ok("{\"a\":1}")),
-        ],
-    );
 }
 
 /// "Loading a column of the VARBYTE data type".
