@@ -9,7 +9,8 @@ use crate::{client::admin::Admin, console::model::StreamStatus};
 
 /// Delivers what a stream has buffered now
 ///
-/// Does not wait for its size or interval hint; returns when it is delivered. What arrives meanwhile is buffered as ever.
+/// Does not wait for its size or interval hint; returns when it is delivered and, where the stream has a warehouse, its
+/// rows are loaded. What arrives meanwhile is buffered as ever.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The delivery stream: NAME, or ACCOUNT/REGION/NAME where a name is there twice
@@ -31,8 +32,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         .flush(&stream.account, &stream.region, &stream.name)
         .await
         .with_context(|| {
+            let what = match stream.copy {
+                Some(_) => "not all loaded into",
+                None => "not delivered to",
+            };
             format!(
-                "{} is not delivered to {}; it is kept and tried again",
+                "{} is {what} {}; it is kept and tried again",
                 stream.name, stream.destination
             )
         })?;
@@ -41,8 +46,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     } else if flushed.objects == 0 {
         output::line(format!("{}: nothing was waiting", stream.name))?;
     } else {
+        let done = match stream.copy {
+            Some(_) => "loaded into",
+            None => "delivered to",
+        };
         output::line(format!(
-            "{}: {} delivered to {}",
+            "{}: {} {done} {}",
             stream.name,
             output::counted(flushed.objects, "object"),
             stream.destination
@@ -52,7 +61,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The one stream that `wanted` names.
-async fn find(admin: &Admin, wanted: &str) -> anyhow::Result<StreamStatus> {
+pub(super) async fn find(admin: &Admin, wanted: &str) -> anyhow::Result<StreamStatus> {
     let full = |s: &StreamStatus| format!("{}/{}/{}", s.account, s.region, s.name);
     let mut found = admin.streams().await?;
     found.retain(|s| s.name == wanted || full(s) == wanted);

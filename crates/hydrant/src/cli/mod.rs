@@ -11,6 +11,7 @@
 //! piped. A reader that closes the pipe early is no error.
 
 mod connect;
+mod copy;
 mod demo;
 mod flush;
 mod log;
@@ -51,6 +52,7 @@ enum Command {
     Streams(streams::Args),
     Flush(flush::Args),
     Trace(trace::Args),
+    Copy(copy::Args),
 }
 
 /// Reads the arguments, does what they say, and gives the exit code.
@@ -78,6 +80,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Streams(args) => streams::run(args).await,
             Command::Flush(args) => flush::run(args).await,
             Command::Trace(args) => trace::run(args).await,
+            Command::Copy(args) => copy::run(args).await,
         }
     });
     // Somebody may still read from a terminal in a blocking thread: do not wait for it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::console::model::{Flushed, Problem, StreamStatus, Streams, Trace};
+use crate::console::model::{Copied, Copy, Flushed, Problem, StreamStatus, Streams, Trace};
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -81,6 +81,25 @@ impl Admin {
     ) -> Result<Flushed, AdminError> {
         let path = ["api", "streams", account, region, name, "flush"];
         self.answer(self.http.post(self.at(&path))).await
+    }
+
+    /// Loads a manifest into a stream's warehouse; resolves when it is loaded, which may take long.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn copy(&self, stream: &StreamStatus, manifest: &str) -> Result<Copied, AdminError> {
+        let StreamStatus {
+            account,
+            region,
+            name,
+            ..
+        } = stream;
+        let path = ["api", "streams", account, region, name, "copy"];
+        let asked = Copy {
+            manifest: manifest.to_owned(),
+        };
+        self.answer(self.http.post(self.at(&path)).json(&asked))
+            .await
     }
 
     /// Where a record is.

@@ -4,7 +4,9 @@ use hydrant_engine::Timestamp;
 
 use super::model;
 use crate::{
-    delivery::{CopyStatus, Flushed, LastError, LoadFate, StreamStatus, Trace, warehouse_name},
+    delivery::{
+        CopyStatus, Flushed, LastError, LoadFate, Loaded, StreamStatus, Trace, warehouse_name,
+    },
     stream::DeliveryStream,
 };
 
@@ -77,6 +79,16 @@ fn copying(copy: &CopyStatus, now: Timestamp) -> model::Copying {
 pub(super) fn flushed(flushed: Flushed) -> model::Flushed {
     model::Flushed {
         objects: flushed.objects,
+    }
+}
+
+pub(super) fn copied(loaded: Loaded, stream: Option<&DeliveryStream>) -> model::Copied {
+    let warehouse = stream.and_then(|stream| stream.destination.redshift());
+    model::Copied {
+        rows: loaded.rows,
+        rejected: loaded.rejected,
+        skipped: loaded.skipped,
+        destination: warehouse.map(warehouse_name).unwrap_or_default(),
     }
 }
 

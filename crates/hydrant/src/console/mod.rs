@@ -1,4 +1,4 @@
-//! The admin port: health, metrics, and what `hydrant streams`, `flush` and `trace` ask.
+//! The admin port: health, metrics, and what `hydrant streams`, `flush`, `copy` and `trace` ask.
 //!
 //! | path | answers |
 //! |---|---|
@@ -7,6 +7,7 @@
 //! | `GET /metrics` | every metric, in OpenMetrics text |
 //! | `GET /api/streams` | [`model::Streams`] |
 //! | `POST /api/streams/{account}/{region}/{name}/flush` | [`model::Flushed`], once everything is delivered; 504 after [`FLUSH_WAIT`] |
+//! | `POST /api/streams/{account}/{region}/{name}/copy` | [`model::Copied`], once the manifest in [`model::Copy`] is loaded |
 //! | `GET /api/trace/{record_id}` | [`model::Trace`] |
 //!
 //! It listens on loopback unless the operator says otherwise, and refuses web pages (`guard`).
@@ -28,6 +29,7 @@ use std::{
 
 use axum::{
     Json, Router,
+    body::Bytes,
     extract::{Path, Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -40,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::guard::Guard;
 use crate::{
-    delivery::{Delivery, FlushError},
+    delivery::{CopyError, Delivery, FlushError},
     metrics::{self, Metrics},
     stream::{RecordId, Registry, StreamKey, record_id::InvalidRecordId},
 };
@@ -89,6 +91,7 @@ pub async fn serve(
         .route("/metrics", get(metrics))
         .route("/api/streams", get(streams))
         .route("/api/streams/{account}/{region}/{name}/flush", post(flush))
+        .route("/api/streams/{account}/{region}/{name}/copy", post(copy))
         .route("/api/trace/{record_id}", get(trace))
         .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing here"))
         .layer(middleware::from_fn_with_state(guard, check))
@@ -167,6 +170,38 @@ async fn flush(
                 FlushError::NotActive(_) => StatusCode::NOT_FOUND,
                 FlushError::Failing(_) => StatusCode::BAD_GATEWAY,
                 FlushError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            problem(status, error.to_string())
+        }
+    }
+}
+
+/// Answered when the COPY is done, which may take as long as its rows take: there is no other way to learn how it went.
+async fn copy(
+    State(console): Shared,
+    Path((account, region, name)): Path<(String, String, String)>,
+    body: Bytes,
+) -> Response {
+    let key = StreamKey::new(account, region, name);
+    let asked: model::Copy = match serde_json::from_slice(&body) {
+        Ok(asked) => asked,
+        Err(error) => {
+            let error = format!("expected {{\"manifest\": \"s3://BUCKET/KEY\"}}: {error}");
+            return problem(StatusCode::BAD_REQUEST, error);
+        }
+    };
+    match console.delivery.copy(&key, &asked.manifest).await {
+        Ok(loaded) => {
+            let stream = console.registry.get(&key);
+            Json(convert::copied(loaded, stream.as_deref())).into_response()
+        }
+        Err(error) => {
+            let status = match error {
+                CopyError::NotActive(_) => StatusCode::NOT_FOUND,
+                CopyError::NoManifest(_) => StatusCode::BAD_REQUEST,
+                CopyError::NoWarehouse(_) => StatusCode::CONFLICT,
+                CopyError::Failed(_) => StatusCode::BAD_GATEWAY,
+                CopyError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
             };
             problem(status, error.to_string())
         }

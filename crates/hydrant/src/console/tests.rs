@@ -66,8 +66,8 @@ fn stream(lane: LaneId) -> DeliveryStream {
     }
 }
 
-#[tokio::test]
-async fn a_flush_is_not_waited_for_for_ever() {
+/// A console over delivery whose destination and warehouse never answer.
+async fn console() -> (Arc<Console>, Arc<DeliveryStream>, ManualClock) {
     let engine = Engine::mem();
     let registry = Registry::open(engine.catalog.clone()).await.unwrap();
     let created = registry.create(stream).await.unwrap();
@@ -83,21 +83,28 @@ async fn a_flush_is_not_waited_for_for_ever() {
         Chance::seeded(1),
         Settings::default(),
     );
+    let console = Arc::new(Console {
+        engine,
+        registry,
+        delivery,
+        metrics,
+        clock: Arc::new(clock.clone()),
+        any_host: false,
+        stopping: AtomicBool::new(false),
+    });
+    (console, created, clock)
+}
+
+#[tokio::test]
+async fn a_flush_is_not_waited_for_for_ever() {
+    let (console, created, clock) = console().await;
+    let (engine, delivery) = (console.engine.clone(), console.delivery.clone());
     // The supervisor gives the stream a worker at its first look.
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
     let frame = Frame::new(Timestamp(0), ["a"]);
     engine.log.append(created.lane, frame).await.unwrap();
-    let console = Arc::new(Console {
-        engine,
-        registry,
-        delivery: delivery.clone(),
-        metrics,
-        clock: Arc::new(clock.clone()),
-        any_host: false,
-        stopping: AtomicBool::new(false),
-    });
     let StreamKey {
         account,
         region,
@@ -119,4 +126,51 @@ async fn a_flush_is_not_waited_for_for_ever() {
         "{}",
         problem.error
     );
+}
+
+#[tokio::test]
+async fn what_cannot_be_copied_is_refused_in_words() {
+    let (console, created, _) = console().await;
+    let ask = async |name: &str, body: &'static str| {
+        let place = (
+            created.key.account.clone(),
+            created.key.region.clone(),
+            name.to_owned(),
+        );
+        let answer = copy(State(console.clone()), Path(place), Bytes::from(body)).await;
+        let status = answer.status();
+        let body = to_bytes(answer.into_body(), 1 << 10).await.unwrap();
+        let problem: model::Problem = serde_json::from_slice(&body).unwrap();
+        (status, problem.error)
+    };
+    for (name, body, status, words) in [
+        (
+            "s",
+            "{}",
+            StatusCode::BAD_REQUEST,
+            "missing field `manifest`",
+        ),
+        (
+            "s",
+            r#"{"manifest":"s3://b"}"#,
+            StatusCode::BAD_REQUEST,
+            "s3://BUCKET/KEY names a manifest",
+        ),
+        (
+            "t",
+            r#"{"manifest":"s3://b/m"}"#,
+            StatusCode::NOT_FOUND,
+            "no active delivery stream",
+        ),
+        (
+            "s",
+            r#"{"manifest":"s3://b/m"}"#,
+            StatusCode::CONFLICT,
+            "has no warehouse",
+        ),
+    ] {
+        let (answered, error) = ask(name, body).await;
+        assert_eq!(answered, status, "{error}");
+        assert!(error.contains(words), "{error}");
+    }
 }

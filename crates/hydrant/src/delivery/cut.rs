@@ -8,7 +8,7 @@
 //!   backlog is grouped as it would have been.
 //! * Falling behind raises the size: while as many spans are in flight as may be, nothing can be cut, and the
 //!   buffer grows on, up to [`MAX_SPAN_BYTES`] and [`MAX_SPAN_WIDTH`]. The slower the destination, the
-//!   larger the objects.
+//!   larger the objects. So do objects that wait to be loaded, when they are many.
 //! * Age is measured on the monotonic clock from the moment the frame is first seen. A wall clock
 //!   that jumps cuts nothing early and holds nothing back.
 
@@ -68,6 +68,14 @@ impl Limits {
         Limits {
             bytes: hints.size_bytes(),
             interval: cap.map_or(interval, |cap| interval.min(cap)),
+        }
+    }
+
+    /// These limits while a warehouse falls behind: larger objects, as often as before.
+    pub(crate) fn enlarged(self) -> Self {
+        Limits {
+            bytes: self.bytes.max(MAX_SPAN_BYTES),
+            ..self
         }
     }
 

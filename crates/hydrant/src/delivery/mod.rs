@@ -65,11 +65,12 @@ use self::{
     load::ask::{self, Place},
     supervisor::Supervisor,
 };
+pub use crate::warehouse::Loaded;
 use crate::{
     destination::Destinations,
     metrics::DeliveryMetrics,
     stream::{DeliveryStream, RecordId, Registry, Status, StreamKey},
-    warehouse::{Loaded, Warehouse},
+    warehouse::Warehouse,
 };
 
 /// Spans of one stream that are planned and not yet delivered, at most.

@@ -1,5 +1,6 @@
 //! Worker and supervisor over the reference engine, a clock that stands still and a scripted destination.
 
+mod crashing;
 mod cutting;
 mod damaged;
 mod failing;

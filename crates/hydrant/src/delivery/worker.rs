@@ -28,7 +28,7 @@ use super::{
     flush::{Asked, Flushes},
     held::HeldError,
     lane::Lane,
-    load::{ask, entry, loader},
+    load::{self, ask, entry, loader},
     object::{self, Purpose, span_uuid},
     receipts::{self, Outcome, SpanReceipt},
 };
@@ -233,10 +233,12 @@ impl Worker {
     fn limits(&self) -> Limits {
         let hints = self.stream.borrow().destination.s3().buffering;
         let hinted = Limits::hinted(hints, self.context.settings.max_interval);
-        if self.may_plan() {
-            hinted
-        } else {
+        if !self.may_plan() {
             hinted.raised()
+        } else if self.lane.pending.totals().objects >= load::RAISED_AT {
+            hinted.enlarged()
+        } else {
+            hinted
         }
     }
 

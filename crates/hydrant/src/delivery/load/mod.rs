@@ -20,6 +20,8 @@
 //! * **Patience is RetryOptions.** ([`retry`]) Failures to write a manifest do not count against it: they are the bucket's, and
 //!   are retried for as long as a delivery is.
 //!
+//! * **Bounded.** What waits costs a catalog entry for each object; from [`RAISED_AT`] on, objects grow instead.
+//!
 //! | module | is |
 //! |---|---|
 //! | [`entry`], [`pending`] | objects to load: in the catalog, and in memory for all who take part |
@@ -29,6 +31,10 @@
 //! | [`loader`], [`attempt`] | a stream's loading; one attempt |
 //! | [`ask`] | a manifest that somebody wants to have loaded |
 //! | [`status`] | what people are told |
+
+/// Waiting objects at which new ones become larger, so that a warehouse that is down for long leaves few large
+/// objects, not many small ones.
+pub(crate) const RAISED_AT: u64 = batch::MAX_OBJECTS as u64;
 
 pub(crate) mod ask;
 pub(crate) mod attempt;

@@ -174,7 +174,7 @@ impl Destination for Bucket {
 }
 
 #[derive(Debug)]
-struct Store(Arc<Scripted>);
+pub(super) struct Store(pub(super) Arc<Scripted>);
 
 impl Destinations for Store {
     fn find(&self, spec: &S3Spec, _region: &str) -> Result<Arc<dyn Destination>, DeliveryError> {
