@@ -32,18 +32,20 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         .flush(&stream.account, &stream.region, &stream.name)
         .await
         .with_context(|| {
-            let what = match stream.copy {
-                Some(_) => "not all loaded into",
-                None => "not delivered to",
-            };
-            format!(
-                "{} is {what} {}; it is kept and tried again",
-                stream.name, stream.destination
-            )
+            let (name, destination) = (&stream.name, &stream.destination);
+            match stream.copy {
+                Some(_) => format!("{name} is not all loaded into {destination}; nothing is lost"),
+                None => {
+                    format!("{name} is not delivered to {destination}; it is kept and tried again")
+                }
+            }
         })?;
+    // What was in the bucket already, and is in the table now.
+    let waited = stream.copy.as_ref().map_or(0, |copy| copy.objects);
+    let objects = flushed.objects + waited;
     if args.json {
         output::line(serde_json::to_string(&flushed)?)?;
-    } else if flushed.objects == 0 {
+    } else if objects == 0 {
         output::line(format!("{}: nothing was waiting", stream.name))?;
     } else {
         let done = match stream.copy {
@@ -53,7 +55,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         output::line(format!(
             "{}: {} {done} {}",
             stream.name,
-            output::counted(flushed.objects, "object"),
+            output::counted(objects, "object"),
             stream.destination
         ))?;
     }

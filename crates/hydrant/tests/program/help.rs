@@ -1,5 +1,7 @@
 //! The help is the documentation, and the documentation is the help.
 
+use hydrant::warehouse::{postgres, redshift};
+
 use super::running::{run, text};
 
 #[test]
@@ -11,6 +13,19 @@ fn the_settings_table_of_the_manual_is_what_the_program_has() {
         manual.contains(&table),
         "docs/operations.md must hold this table:\n{table}"
     );
+}
+
+#[test]
+fn the_sql_of_the_manual_is_what_warehouses_need() {
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/warehouses.md");
+    let manual = std::fs::read_to_string(manual).unwrap();
+    let grants = postgres::ledger::grant_sql("loader");
+    for sql in [postgres::ledger::SETUP_SQL, &grants, redshift::LEDGER] {
+        assert!(
+            manual.contains(sql),
+            "docs/warehouses.md must hold this SQL:\n{sql}"
+        );
+    }
 }
 
 #[test]
