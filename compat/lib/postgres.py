@@ -15,23 +15,18 @@ import pathlib
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from radosgw import free_port  # noqa: E402
+
 USER = "hydrant"
 PASSWORD = "pg-test-Passw0rd"
 DATABASE = "warehouse"
 START_SECONDS = 60
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def bin_dir() -> pathlib.Path:
