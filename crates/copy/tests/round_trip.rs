@@ -86,6 +86,8 @@ impl Writer {
             };
         };
         match self {
+            // Escaped as every backslash is, it would be NULL; another backslash makes the N literal.
+            Writer::Escaped(_) if text == r"\N" => r"\\\N".to_string(),
             Writer::Escaped(delimiter) => {
                 let mut escaped = String::new();
                 for c in text.chars() {

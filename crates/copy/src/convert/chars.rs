@@ -46,7 +46,7 @@ impl Chars {
             single_byte,
             truncate: options.truncate_columns,
             trim_blanks: options.trim_blanks && !single_byte,
-            empty_as_null: options.empty_as_null,
+            empty_as_null: options.empty_is_null(),
             blanks_as_null: options.blanks_as_null,
             replacement: options.accept_inv_chars.filter(|_| !single_byte),
             nul_is_null: options.null_as == [0],

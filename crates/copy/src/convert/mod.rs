@@ -154,7 +154,7 @@ impl Plan {
         // FILLRECORD: "NULLs are loaded … if the missing column is a VARCHAR and EMPTYASNULL is present; if not
         // present, zero-length strings" (Redshift, "Data conversion parameters"). CHAR is NULL (SPEC §5.5).
         let missing = match column.kind {
-            Kind::Varchar(_) if !options.empty_as_null => Absent::Empty,
+            Kind::Varchar(_) if !options.empty_is_null() => Absent::Empty,
             _ => Absent::Null,
         };
         Plan {

@@ -190,6 +190,12 @@ impl CopyOptions {
     pub fn parse(text: &str) -> Result<CopyOptions, OptionsError> {
         settle::settle(parse::parse(text)?)
     }
+
+    /// Whether empty text is NULL: "EMPTYASNULL and NULL AS '' (empty string) produce the same behavior" (Redshift, "Data
+    /// conversion parameters"), of quoted and missing fields, too.
+    pub fn empty_is_null(&self) -> bool {
+        self.empty_as_null || self.null_as.is_empty()
+    }
 }
 
 impl Default for CopyOptions {

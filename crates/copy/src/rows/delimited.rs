@@ -197,6 +197,9 @@ impl Delimited {
                 }
             };
             let mut piece = self.rules.plain(raw, start, end);
+            if self.is_escaped_null(raw.get(start..end).unwrap_or_default()) {
+                piece.value = Value::Null;
+            }
             if !matches!(piece.value, Value::Null) {
                 piece.value = if escapes {
                     self.unescape(raw.get(text.0..text.1).unwrap_or_default())
@@ -210,6 +213,12 @@ impl Delimited {
             }
             start = end + 1;
         }
+    }
+
+    /// With ESCAPE "`\N` and `\\N` produce the same results", as long as NULL AS names nothing else (Redshift, "Data
+    /// conversion parameters").
+    fn is_escaped_null(&self, field: &[u8]) -> bool {
+        self.escape && field == br"\\N" && self.rules.null_as == br"\N"
     }
 
     /// The delimiter or the row's end behind `from`, and whether there is a backslash before it.

@@ -550,6 +550,11 @@ fn what_is_not_there() {
         expect(&kind, &plain(), Field::Missing, Ok(""));
         expect(&kind, &empty, Field::Missing, NULL);
         expect(&kind, &plain(), Field::Null, NULL);
+        // "EMPTYASNULL and NULL AS '' (empty string) produce the same behavior".
+        let null_as_empty = options(|o| o.null_as = Vec::new());
+        expect(&kind, &null_as_empty, Field::Missing, NULL);
+        expect(&kind, &null_as_empty, Field::Text(b""), NULL);
+        expect(&kind, &null_as_empty, Field::Text(b" "), Ok(" "));
     }
     let refused = |kind: Kind, field, options: &CopyOptions| {
         let error = converter(kind, true, options)

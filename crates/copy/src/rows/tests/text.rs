@@ -80,6 +80,8 @@ fn escape() {
             // Two characters: the backslash only makes the n literal.
             (b"a\\nb|c\n", &["1:anb,c"]),
             (b"\\N|x\\N\n", &["1:~,xN"]),
+            // "\N works as is, but it can also be escaped in the input data as \\N", and only as a whole field.
+            (b"\\\\N|x\\\\N\n", &["1:~,x\\N"]),
             (b"a|b\\\r\nc|d\r\n", &["1:a,b\r", "2:c,d"]),
             (b"a\\\0b|c\0d|e", &["1:a\0b,c", "1:d,e"]),
             (b"a|b\\", &["1:a,b\\"]),
@@ -90,7 +92,11 @@ fn escape() {
         null_as: b"nil".to_vec(),
         ..delimited(true, false)
     };
-    check(&null_as, 2, &[(b"nil|\\N\nn\\il|\n", &["1:~,N", "2:nil,"])]);
+    check(
+        &null_as,
+        2,
+        &[(b"nil|\\N\nn\\il|\\\\N\n", &["1:~,N", "2:nil,\\N"])],
+    );
 }
 
 #[test]

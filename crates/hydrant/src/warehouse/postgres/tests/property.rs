@@ -65,6 +65,8 @@ type Format = (&'static str, fn(&[Row]) -> String);
 fn escaped(rows: &[Row]) -> String {
     let field = |field: Option<String>| match field {
         None => "\\N".to_owned(),
+        // Escaped as every backslash is, it would be NULL; another backslash makes the N literal.
+        Some(text) if text == "\\N" => r"\\\N".to_owned(),
         Some(text) => {
             let special = |c: char| matches!(c, '\\' | '|' | '\n' | '\r' | '"' | '\'');
             text.chars()
