@@ -234,9 +234,6 @@ impl Csv {
                 .extend_from_slice(seen.get(from..close).unwrap_or_default());
             Value::Scratch(scratch as u32, self.scratch.len() as u32)
         };
-        if !self.rules.enough(&self.pieces) {
-            self.pieces.push(Piece::new(start, close + 1, value));
-        }
         let at = self.behind_blanks(seen, close + 1);
         let found = match seen.get(at) {
             None => None,
@@ -247,6 +244,10 @@ impl Csv {
                 memchr::memchr2(self.delimiter, b'\n', rest).map(|found| at + found)
             }
         };
+        // After the fault, which is one of this column.
+        if !self.rules.enough(&self.pieces) {
+            self.pieces.push(Piece::new(start, close + 1, value));
+        }
         Some(self.field_end(seen, found).1)
     }
 

@@ -100,7 +100,8 @@ impl Code {
                 "The database does not accept this Username and Password."
             }
             Code::ColumnMismatch => {
-                "The JSONPaths file must have one path for each column of the table or of the column list."
+                "There must be one path of the JSONPaths file, or one width of FIXEDWIDTH, for each column of the table or of \
+                 the column list."
             }
             Code::ColumnNotFound => "The COPY command names a column that the table does not have.",
             Code::ConnectionFailed => "There is no connection to the database.",

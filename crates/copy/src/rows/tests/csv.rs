@@ -91,6 +91,11 @@ fn quotes_out_of_place() {
     assert_eq!((error.column, error.position), (Some(1), Some(2)));
     // Redshift shows the field up to the quote.
     assert_eq!(error.raw_field, b"aaaa");
+    let behind = super::told(&mut parser(&csv(), 2), [b"x,\"aa\"zz\n".as_slice()]);
+    let [Told::Refused(error)] = behind.as_slice() else {
+        panic!("{behind:?}")
+    };
+    assert_eq!((error.column, error.position), (Some(1), Some(2)));
 }
 
 #[test]

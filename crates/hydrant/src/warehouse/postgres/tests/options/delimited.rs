@@ -173,6 +173,20 @@ async fn nothing_and_null() {
             Rows(&["1|<null>", "2|\\N", "<null>|x"]),
         ),
         case(
+            "NULL AS '' is EMPTYASNULL, of quoted and missing fields, too",
+            AB,
+            "NULL AS '' REMOVEQUOTES FILLRECORD",
+            b"1|\n2|''\n3\n4| \n",
+            Rows(&["1|<null>", "2|<null>", "3|<null>", "4| "]),
+        ),
+        case(
+            "ESCAPE: an escaped \\N is NULL as well",
+            AB,
+            "ESCAPE",
+            b"1|\\N\n2|\\\\N\n3|\\\\\\N\n",
+            Rows(&["1|<null>", "2|<null>", "3|\\N"]),
+        ),
+        case(
             "NULL AS '\\0'",
             AB,
             "null '\\0'",

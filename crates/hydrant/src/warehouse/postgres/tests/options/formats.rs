@@ -262,7 +262,10 @@ async fn fixed_width() {
             AB,
             "fixedwidth 'a:1,b:1,c:1'",
             b"1xy\n",
-            Fails("Redshift.ColumnMismatch", &["3 fixed widths for 2 columns"]),
+            Fails(
+                "Redshift.ColumnMismatch",
+                &["one width of FIXEDWIDTH", "3 fixed widths for 2 columns"],
+            ),
         ),
         case(
             "FIXEDWIDTH is not with DELIMITER",
