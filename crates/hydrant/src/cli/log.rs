@@ -9,8 +9,13 @@ use crate::config::LogFormat;
 
 /// What others tell at `info` and Hydrant tells in its own words.
 const QUIET: &str = "object_store=warn,aws_config=warn,tokio_postgres=warn";
-/// The database client logs statements at `debug`, and a COPY for Redshift holds an access key.
-const NEVER: &str = "tokio_postgres::simple_query=info";
+/// What the database client tells and nobody may read: statements, of which a COPY for Redshift holds an access key; their
+/// parameters, among which are lines that users load; and the server's notices, which may repeat either and have no end.
+const NEVER: [&str; 3] = [
+    "tokio_postgres::simple_query=info",
+    "tokio_postgres::query=info",
+    "tokio_postgres::connection=warn",
+];
 
 /// Starts logging, for the rest of the process.
 pub(crate) fn start(level: &str, format: LogFormat) -> anyhow::Result<()> {
@@ -32,8 +37,11 @@ fn filter(level: &str) -> anyhow::Result<EnvFilter> {
         true => format!("{level},{QUIET}"),
         false => level.to_owned(),
     };
-    let filter = EnvFilter::try_new(filter).with_context(|| format!("log_level {level:?}"))?;
-    Ok(filter.add_directive(NEVER.parse()?))
+    let mut filter = EnvFilter::try_new(filter).with_context(|| format!("log_level {level:?}"))?;
+    for never in NEVER {
+        filter = filter.add_directive(never.parse()?);
+    }
+    Ok(filter)
 }
 
 #[cfg(test)]
@@ -71,10 +79,12 @@ mod tests {
             "trace",
             "tokio_postgres=debug",
             "info,tokio_postgres::simple_query=trace",
+            "info,tokio_postgres::connection=trace,tokio_postgres::query=trace",
         ] {
             let lines = logged(level, || {
                 tracing::debug!(target: "tokio_postgres::simple_query", "COPY … hush");
-                tracing::debug!(target: "tokio_postgres::connection", "told");
+                tracing::debug!(target: "tokio_postgres::query", "a row: hush");
+                tracing::info!(target: "tokio_postgres::connection", "NOTICE: hush");
                 tracing::error!(target: "tokio_postgres::connection", "told");
             });
             assert!(

@@ -14,6 +14,7 @@ use std::{error::Error as _, fmt, io};
 use hydrant_copy::{OptionsError, OptionsErrorKind};
 use tokio_postgres::error::{DbError, ErrorPosition};
 
+use super::connect::Refusal;
 use crate::destination::DeliveryError;
 
 /// What the client library says of a way to authenticate that it does not know.
@@ -253,6 +254,12 @@ fn without_answer(error: &tokio_postgres::Error) -> DeliveryError {
         ));
     }
     while let Some(inner) = cause {
+        if let Some(refusal) = inner
+            .downcast_ref::<io::Error>()
+            .and_then(|error| error.get_ref()?.downcast_ref())
+        {
+            return refused_by_guard(*refusal);
+        }
         if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
             return refused_by_tls(tls, &text);
         }
@@ -269,6 +276,17 @@ fn without_answer(error: &tokio_postgres::Error) -> DeliveryError {
         true => Code::ConnectionFailed.unreachable(text),
         // No TLS there, a way to authenticate that is not known here.
         false => Code::ConnectionFailed.refused(text),
+    }
+}
+
+fn refused_by_guard(refusal: Refusal) -> DeliveryError {
+    match refusal {
+        Refusal::PasswordInClear => Code::AuthenticationFailed.refused(format_args!(
+            "The server was not sent it: {refusal}. It must offer TLS or take SCRAM-SHA-256; \
+             sslmode=disable in ClusterJDBCURL says that the password may be seen on its way."
+        )),
+        Refusal::TooMuch => Code::ConnectionFailed
+            .refused(format_args!("The server is not listened to: {refusal}.")),
     }
 }
 

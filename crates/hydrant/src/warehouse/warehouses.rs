@@ -1,6 +1,6 @@
 //! [`Warehouses`]: every database that streams may name, behind the one trait.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use object_store::aws::AwsCredential;
@@ -21,6 +21,10 @@ use crate::{
     destination::{Buckets, DeliveryError},
     stream::{Destination, RedshiftSpec, S3Spec},
 };
+
+/// A connection on which nothing moves for so long is given up, or a server that hangs would keep a stream, and its
+/// share of all COPYs, for a day. No COPY of Firehose's waits longer: it is the longest `RetryOptions`.
+const SILENCE_LIMIT: Duration = Duration::from_secs(7200);
 
 /// Runs COPYs wherever a stream's configuration says.
 ///
@@ -90,6 +94,12 @@ impl Warehouses {
             return postgres::copy(&*self.buckets, region, connection.client(), load).await;
         }
         let authorization = self.authorization(load).await?;
+        if matches!(authorization, Authorization::Keys(_)) && !connection.is_private() {
+            return Err(Code::ConnectionFailed.refused(
+                "It does not offer TLS, and the COPY command for Redshift holds an access key, which nobody has said may \
+                 be seen on its way: sslmode=disable in ClusterJDBCURL says so.",
+            ));
+        }
         redshift::copy(connection.client(), load, &authorization).await
     }
 
@@ -146,7 +156,16 @@ impl Warehouse for Warehouses {
             .connector
             .connect(&url, &spec.username, &password)
             .await?;
-        let copied = match self.attempt(&mut connection, &url, load).await {
+        let silence = connection.silence(SILENCE_LIMIT);
+        let copied = tokio::select! {
+            copied = self.attempt(&mut connection, &url, load) => copied,
+            // Dropped, not closed: what the server may still do is cancelled.
+            () = silence => return Err(Code::ConnectionFailed.unreachable(format_args!(
+                "{url} has said nothing for {} minutes",
+                SILENCE_LIMIT.as_secs() / 60
+            ))),
+        };
+        let copied = match copied {
             // The statement learns only that the connection is closed; the connection may know why.
             Err(error) if error.is_unreachable() => Err(connection.ending().await.unwrap_or(error)),
             copied => copied,

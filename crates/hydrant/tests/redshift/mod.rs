@@ -78,7 +78,10 @@ impl Rig {
             },
             spec: RedshiftSpec {
                 role_arn: store.role_arn.clone(),
-                jdbc_url: format!("jdbc:postgresql://127.0.0.1:{}/dev", peer.port),
+                jdbc_url: format!(
+                    "jdbc:postgresql://127.0.0.1:{}/dev?sslmode=disable",
+                    peer.port
+                ),
                 username: USER.to_owned(),
                 password: sealed.unwrap(),
                 copy: CopyCommand {
@@ -418,6 +421,30 @@ async fn who_may_not_is_told_so() {
     rig.stream.name = owner;
 
     assert_eq!(rig.copy().await.unwrap(), rows(1));
+}
+
+#[tokio::test]
+async fn keys_go_in_clear_only_where_somebody_says_so() {
+    let Some(mut rig) = Rig::new("clear").await else {
+        return;
+    };
+    rig.deliver(&[b"1|one\n"]).await;
+    // The peer says that it has no TLS, as whoever wants the keys would.
+    rig.spec.jdbc_url = format!("jdbc:postgresql://127.0.0.1:{}/dev", rig.peer.port);
+    let told = rig.refused("Redshift.ConnectionFailed").await;
+    assert!(told.contains("sslmode=disable"), "{told}");
+    assert_eq!(rig.peer.statements(), ["SELECT version()"]);
+
+    // A role's name is no secret.
+    rig.credentials = RedshiftCredentials::Role;
+    let told = rig.copy().await;
+    assert!(
+        rig.peer
+            .statements()
+            .iter()
+            .any(|sql| sql.starts_with("COPY")),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]

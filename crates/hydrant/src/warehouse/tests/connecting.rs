@@ -1,6 +1,6 @@
 //! TLS as `sslmode` says, errors in words, and what happens to statements that nobody waits for.
 
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Duration};
 
 use hydrant_engine::SystemClock;
 use tokio::{
@@ -173,6 +173,98 @@ async fn a_way_to_authenticate_that_is_not_known_is_told() {
     assert_eq!(told.code(), "Redshift.AuthenticationFailed");
     assert!(matches!(told, DeliveryError::Refused { .. }), "{told}");
     assert!(told.message().contains("MD5"), "{told}");
+}
+
+/// A server that says of itself that it has no TLS, then `first`, then `ever` for as long as anybody listens. Gives what it
+/// was told.
+async fn liar(first: Vec<u8>, ever: Vec<u8>) -> (u16, tokio::task::JoinHandle<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let heard = tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut heard = vec![0; 8];
+        client.read_exact(&mut heard).await.unwrap();
+        if heard[4..] == [4, 210, 22, 47] {
+            client.write_all(b"N").await.unwrap();
+        }
+        let (mut from, mut to) = client.split();
+        let talk = async {
+            let mut said = to.write_all(&first).await;
+            while said.is_ok() && !ever.is_empty() {
+                said = to.write_all(&ever).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = talk => {}
+            _ = from.read_to_end(&mut heard) => {}
+        }
+        heard
+    });
+    (port, heard)
+}
+
+async fn to_liar(port: u16, parameters: &str) -> Result<Connection, DeliveryError> {
+    let url = format!("jdbc:postgresql://127.0.0.1:{port}/d{parameters}");
+    let connector = Connector::new(Arc::new(SystemClock::new()), None).unwrap();
+    let url = JdbcUrl::parse(&url).unwrap();
+    connector.connect(&url, "u", &Secret::new("hush")).await
+}
+
+const ASKS_FOR_PASSWORD: &[u8] = b"R\0\0\0\x08\0\0\0\x03";
+const LETS_IN: &[u8] = b"R\0\0\0\x08\0\0\0\0";
+const IS_READY: &[u8] = b"Z\0\0\0\x05I";
+
+#[tokio::test]
+async fn no_password_in_clear_that_nobody_meant_to_be_seen() {
+    let says_it = |heard: &[u8]| heard.windows(4).any(|part| part == b"hush");
+    let (port, heard) = liar(ASKS_FOR_PASSWORD.to_vec(), Vec::new()).await;
+    let told = to_liar(port, "").await.unwrap_err();
+    assert_eq!(told.code(), "Redshift.AuthenticationFailed");
+    assert!(matches!(told, DeliveryError::Refused { .. }), "{told}");
+    assert!(told.message().contains("sslmode=disable"), "{told}");
+    assert!(!says_it(&heard.await.unwrap()));
+
+    let asks_and_lets_in = [ASKS_FOR_PASSWORD, LETS_IN, IS_READY].concat();
+    let (port, heard) = liar(asks_and_lets_in, Vec::new()).await;
+    let connection = to_liar(port, "?sslmode=disable").await.unwrap();
+    connection.close().await;
+    assert!(says_it(&heard.await.unwrap()));
+}
+
+#[tokio::test]
+async fn a_server_that_never_stops_talking_is_left() {
+    for endless in [
+        // Notices, settings, and an error of two gigabytes.
+        b"N\0\0\0\x05\0".repeat(4096),
+        b"S\0\0\0\x08a\0b\0".repeat(4096),
+        b"E\x7f\xff\xff\xff".to_vec(),
+    ] {
+        let (port, _) = liar(LETS_IN.to_vec(), endless).await;
+        let told = to_liar(port, "").await.unwrap_err();
+        assert_eq!(told.code(), "Redshift.ConnectionFailed");
+        assert!(told.message().contains("more than"), "{told}");
+    }
+
+    let rows = b"D\0\0\0\x0b\0\x01\0\0\0\x01x".repeat(4096);
+    let (port, _) = liar([LETS_IN, IS_READY].concat(), rows).await;
+    let mut connection = to_liar(port, "").await.unwrap();
+    let answer = connection.client().batch_execute("SELECT version()").await;
+    answer.unwrap_err();
+    let ending = connection.ending().await.unwrap();
+    assert!(matches!(ending, DeliveryError::Refused { .. }), "{ending}");
+}
+
+#[tokio::test]
+async fn silence_is_noticed() {
+    let (port, _) = liar([LETS_IN, IS_READY].concat(), Vec::new()).await;
+    let mut connection = to_liar(port, "").await.unwrap();
+    assert!(!connection.is_private());
+    let silence = connection.silence(Duration::from_millis(80));
+    tokio::select! {
+        answer = connection.client().batch_execute("SELECT 1") => panic!("{answer:?}"),
+        () = silence => {}
+    }
 }
 
 #[test]
