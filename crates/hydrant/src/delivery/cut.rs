@@ -47,10 +47,14 @@ impl Age {
         }
     }
 
+    /// How long ago it was first looked at.
+    pub(crate) fn seen_for(self, now: Moment) -> Duration {
+        now.monotonic.saturating_sub(self.seen)
+    }
+
     /// How old it is now.
     pub(crate) fn at(self, now: Moment) -> Duration {
-        self.when_seen
-            .saturating_add(now.monotonic.saturating_sub(self.seen))
+        self.when_seen.saturating_add(self.seen_for(now))
     }
 }
 

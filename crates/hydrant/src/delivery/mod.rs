@@ -62,7 +62,10 @@ pub use self::{
 use self::{
     cut::Moment,
     flush::Asked,
-    load::ask::{self, Place},
+    load::{
+        ask::{self, Place},
+        slots::Slots,
+    },
     supervisor::Supervisor,
 };
 pub use crate::warehouse::Loaded;
@@ -93,7 +96,7 @@ pub struct Settings {
     pub memory: u64,
     /// How old records get before they are given up (SPEC §4.4).
     pub retention: Duration,
-    /// COPYs that run at a time, over all streams.
+    /// COPYs that run at a time, over all streams; a quarter of them into one database server.
     pub copies: usize,
     /// The pause after a COPY that was refused (`--copy-retry-interval`).
     pub copy_retry_interval: Duration,
@@ -128,7 +131,7 @@ pub(crate) struct Context {
     pub(crate) uploads: Semaphore,
     /// In KiB, since a semaphore counts in 32 bits.
     pub(crate) memory: Semaphore,
-    pub(crate) copies: Semaphore,
+    pub(crate) copies: Slots,
 }
 
 impl Context {
@@ -190,7 +193,7 @@ impl Delivery {
             memory: Semaphore::new(
                 usize::try_from(settings.memory / KIB).unwrap_or(usize::MAX >> 3),
             ),
-            copies: Semaphore::new(settings.copies),
+            copies: Slots::new(settings.copies),
             settings,
         });
         Delivery {

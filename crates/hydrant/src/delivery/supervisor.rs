@@ -79,12 +79,12 @@ impl Worker {
         let _ = ended.wait_for(Option::is_some).await;
     }
 
-    /// It went without a word: it panicked.
     /// Objects and records that wait to be loaded.
     pub(crate) fn pending(&self) -> Totals {
         self.lane.pending.totals()
     }
 
+    /// It went without a word: it panicked.
     fn is_lost(&self) -> bool {
         self.ended.borrow().is_none() && self.ended.has_changed().is_err()
     }

@@ -7,5 +7,6 @@ mod failing;
 mod life;
 mod loading;
 mod looking;
+mod patience;
 mod rig;
 mod table;

@@ -60,7 +60,8 @@ pub(crate) async fn copy(
     load: &Load,
 ) -> Result<Loaded, DeliveryError> {
     let copy = async {
-        let _turn = context.copies.acquire().await.map_err(closed)?;
+        let slot = context.copies.acquire(&load.warehouse.jdbc_url);
+        let _slot = slot.await.map_err(closed)?;
         series.attempts.inc();
         let loaded = context.warehouse.copy(load).await?;
         series.success.inc();

@@ -8,7 +8,11 @@
 //!                            ╰─(period over)→ giving up ─(manifest below errors/)
 //! ```
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use hydrant_engine::Timestamp;
 use tokio::sync::{mpsc, watch};
@@ -19,7 +23,7 @@ use super::{
     attempt,
     batch::{self, Batch},
     entry,
-    retry::{self, Patience},
+    retry::{self, Failing, Patience},
     state::{self, Manifest, State, Step},
     status::{GivenUp, LastSuccess, LoadFate, LoadShown, warehouse_name},
 };
@@ -73,8 +77,10 @@ struct Loader {
     held: Held<State>,
     /// Attempts at the present step that failed in a row.
     failures: u32,
-    /// The age of what the present patience began with: a first failure, a manifest.
-    age: Option<(Timestamp, Age)>,
+    /// When the manifest first could not be written, of the failures in a row.
+    unwritten: Option<Timestamp>,
+    /// The ages of what patience began with, since this process knows of it.
+    ages: HashMap<Timestamp, Age>,
 }
 
 impl Loader {
@@ -101,7 +107,8 @@ impl Loader {
             asked,
             held,
             failures: 0,
-            age: None,
+            unwritten: None,
+            ages: HashMap::new(),
         };
         loader.show(|shown| shown.broken = None);
         Ok(loader)
@@ -178,14 +185,14 @@ impl Loader {
         manifest: &Manifest,
         warehouse: Arc<RedshiftSpec>,
     ) -> Result<Loaded, (During, DeliveryError)> {
-        let leg = &manifest.warehouse.s3;
+        let leg = manifest.leg_now(&self.stream.borrow());
         let key = manifest.key(&self.lane.key.name, leg.prefix());
-        let written = self.write(manifest, leg, key.clone()).await;
+        let written = self.write(manifest, &leg, key.clone()).await;
         written.map_err(|error| (During::Write, error))?;
         let load = Load {
             stream: self.lane.key.clone(),
             warehouse,
-            leg: Arc::new(leg.clone()),
+            leg: Arc::new(leg),
             manifest: key,
         };
         let copied = attempt::copy(&self.context, &self.series, &load).await;
@@ -199,6 +206,14 @@ impl Loader {
         key: String,
     ) -> Result<(), DeliveryError> {
         let keys = self.lane.pending.keys(&manifest.objects);
+        if keys.len() < manifest.objects.len() {
+            // Never a smaller one: what it does not name would pass for loaded.
+            return Err(DeliveryError::internal(format!(
+                "{} of the manifest's {} objects are not known any more",
+                manifest.objects.len() - keys.len(),
+                manifest.objects.len()
+            )));
+        }
         let text = batch::manifest(manifest.warehouse.s3.bucket(), &keys)
             .map_err(|error| DeliveryError::internal(error.to_string()))?;
         attempt::write(&self.context, &self.lane, leg, key, text).await
@@ -249,6 +264,9 @@ impl Loader {
         error: DeliveryError,
     ) -> Result<(), Ended> {
         self.failures += 1;
+        if during == During::Copy {
+            self.unwritten = None;
+        }
         let now = self.context.clock.now();
         let fraction = self.context.chance.fraction();
         let next = match during {
@@ -262,14 +280,16 @@ impl Loader {
                     period: warehouse.retry(),
                     interval: self.context.settings.copy_retry_interval,
                 };
-                let age = self.age_since(began);
-                retry::after_copy(&error, self.failures, age, patience, fraction)
+                let failing = self.failing_since(began);
+                retry::after_copy(&error, self.failures, failing, patience, fraction)
             }
             During::Write => {
                 let moved = stream.destination.s3().bucket_arn != manifest.warehouse.s3.bucket_arn;
-                let age = self.age_since(manifest.created);
+                let began = *self.unwritten.get_or_insert(now);
+                let failing = self.failing_since(began);
                 let retention = self.context.settings.retention;
-                retry::after_write(self.failures, age, retention, moved, fraction)
+                let left = moved.then(|| warehouse.retry());
+                retry::after_write(&error, self.failures, failing, retention, left, fraction)
             }
         };
         // A change in the meantime deserves an attempt at once.
@@ -304,7 +324,7 @@ impl Loader {
         self.nudge.mark_unchanged();
         self.show(|shown| shown.next_retry = None);
         let stream = self.stream.borrow().clone();
-        let own = &manifest.warehouse.s3;
+        let own = &manifest.leg_now(&stream);
         let current = stream.destination.s3();
         let mut legs = vec![own];
         if current.bucket_arn != own.bucket_arn {
@@ -325,7 +345,7 @@ impl Loader {
         let refusal = refusal.unwrap_or_else(|| DeliveryError::internal("there is no bucket"));
         self.failures += 1;
         let now = self.context.clock.now();
-        let age = self.age_since(error.time);
+        let failing = self.failing_since(error.time);
         let retention = self.context.settings.retention;
         let fraction = self.context.chance.fraction();
         self.log(
@@ -334,7 +354,7 @@ impl Loader {
             &manifest.warehouse_now(&stream),
             &manifest,
         );
-        match retry::after_write(self.failures, age, retention, false, fraction) {
+        match retry::after_write(&refusal, self.failures, failing, retention, None, fraction) {
             Next::After(pause) => {
                 self.lane.load_failed(in_words(&refusal, now), |shown| {
                     shown.next_retry = Some(now.plus(pause));
@@ -467,21 +487,25 @@ impl Loader {
             rows: loaded.rows,
             manifest: url.to_owned(),
         });
-        let (found, rest) = std::mem::take(&mut state.given_up)
+        let (found, rest): (Vec<_>, _) = std::mem::take(&mut state.given_up)
             .into_iter()
             .partition(|given_up: &GivenUp| given_up.manifest == url || given_up.tried == url);
         state.given_up = rest;
         self.save().await?;
-        for given_up in found {
+        for given_up in &found {
             self.series.bytes.inc_by(given_up.bytes);
             self.series.records.inc_by(given_up.records);
-            let fate = LoadFate::Loaded {
-                table: warehouse_name(warehouse),
-                time,
-            };
+        }
+        // What was given up long ago is told of no more, but receipts may still know.
+        let found = found.iter().map(|given_up| given_up.manifest.as_str());
+        let manifests: BTreeSet<&str> = found.chain([url]).collect();
+        let fate = LoadFate::Loaded {
+            table: warehouse_name(warehouse),
+            time,
+        };
+        for manifest in manifests {
             let catalog = &*self.context.engine.catalog;
-            let noted =
-                receipts::note_late_load(catalog, self.lane.id, &given_up.manifest, &fate).await;
+            let noted = receipts::note_late_load(catalog, self.lane.id, manifest, &fate).await;
             if let Err(error) = noted {
                 tracing::warn!(stream = %self.lane.key, %error, "receipts do not say what became of objects");
             }
@@ -512,17 +536,26 @@ impl Loader {
     /// A new step begins.
     fn start_over(&mut self) {
         self.failures = 0;
-        self.age = None;
+        self.unwritten = None;
+        self.ages.clear();
     }
 
-    /// How old `began` is by both clocks: the wall clock may have jumped.
-    fn age_since(&mut self, began: Timestamp) -> Duration {
+    /// For how long it has failed that began to at `began`: old by both clocks, for the wall clock may have jumped. Set back
+    /// behind that, it counts for nothing, or what failed would do so for ever.
+    fn failing_since(&mut self, began: Timestamp) -> Failing {
         let now = self.context.moment();
-        let age = match self.age {
-            Some((known, age)) if known == began => age,
-            _ => self.age.insert((began, Age::of(began, now))).1,
-        };
-        age.at(now).min(now.wall.since(began))
+        let known = *self
+            .ages
+            .entry(began)
+            .or_insert_with(|| Age::of(began, now));
+        let age = known.at(now);
+        Failing {
+            age: match now.wall < began {
+                true => age,
+                false => age.min(now.wall.since(began)),
+            },
+            here: known.seen_for(now),
+        }
     }
 
     /// Saves the state, however long it takes.

@@ -27,6 +27,7 @@
 //! | [`entry`], [`pending`] | objects to load: in the catalog, and in memory for all who take part |
 //! | [`batch`] | which objects one COPY takes, and their manifest; pure |
 //! | [`retry`] | when a COPY is tried again; pure |
+//! | [`slots`] | how many COPYs run at a time |
 //! | [`state`] | the loader's own catalog value |
 //! | [`loader`], [`attempt`] | a stream's loading; one attempt |
 //! | [`ask`] | a manifest that somebody wants to have loaded |
@@ -43,5 +44,6 @@ pub(crate) mod entry;
 pub(crate) mod loader;
 pub(crate) mod pending;
 pub(crate) mod retry;
+pub(crate) mod slots;
 pub(crate) mod state;
 pub(crate) mod status;

@@ -16,12 +16,24 @@ pub(crate) struct Patience {
     pub(crate) interval: Duration,
 }
 
-/// What follows a COPY that failed: `age` has passed since the first failure of this period, `failures` were seen in a
-/// row. A last attempt is made when the time is up.
+/// For how long something has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failing {
+    /// Since it failed first, also in an earlier process.
+    pub(crate) age: Duration,
+    /// Since it failed first in this process.
+    pub(crate) here: Duration,
+}
+
+/// For how long this process tries at least, if that is not longer than the period. A node that was down for days comes back
+/// before its network does, and sometimes with a clock that is wrong: one failure must not be the end.
+const GRACE: Duration = Duration::from_secs(10 * 60);
+
+/// What follows a COPY that failed; `failures` were seen in a row. A last attempt is made when the period is over.
 pub(crate) fn after_copy(
     error: &DeliveryError,
     failures: u32,
-    age: Duration,
+    failing: Failing,
     patience: Patience,
     fraction: f64,
 ) -> Next {
@@ -30,26 +42,31 @@ pub(crate) fn after_copy(
         DeliveryError::Retry { .. } => retry::pause_up_to(interval, failures, fraction),
         DeliveryError::Refused { .. } => interval,
     };
-    until(patience.period, age, pause)
+    until(patience.period, failing, pause)
 }
 
-/// What follows a manifest that could not be written: it is retried for as long as an object is, unless the stream
-/// writes to another bucket now (`moved`): then nobody needs this one any more.
+/// What follows a manifest that could not be written. It is retried for as long as an object is (`retention`); in a bucket
+/// that the stream has left, for as long as a COPY is (`left`), and where that refuses, not at all: then nobody needs it
+/// any more.
 pub(crate) fn after_write(
+    error: &DeliveryError,
     failures: u32,
-    age: Duration,
+    failing: Failing,
     retention: Duration,
-    moved: bool,
+    left: Option<Duration>,
     fraction: f64,
 ) -> Next {
-    if moved {
-        return Next::GiveUp;
-    }
-    until(retention, age, retry::pause(failures, fraction))
+    let period = match (left, error) {
+        (Some(_), DeliveryError::Refused { .. }) => return Next::GiveUp,
+        (Some(period), DeliveryError::Retry { .. }) => period,
+        (None, _) => retention,
+    };
+    until(period, failing, retry::pause(failures, fraction))
 }
 
-fn until(period: Duration, age: Duration, pause: Duration) -> Next {
-    match period.saturating_sub(age) {
+fn until(period: Duration, failing: Failing, pause: Duration) -> Next {
+    let grace = GRACE.min(period).saturating_sub(failing.here);
+    match period.saturating_sub(failing.age).max(grace) {
         Duration::ZERO => Next::GiveUp,
         left => Next::After(pause.min(left)),
     }
@@ -68,6 +85,14 @@ mod tests {
         Duration::from_secs(n)
     }
 
+    /// In one process.
+    fn since(age: u64) -> Failing {
+        Failing {
+            age: seconds(age),
+            here: seconds(age),
+        }
+    }
+
     fn lost() -> DeliveryError {
         DeliveryError::internal("the connection was lost")
     }
@@ -78,8 +103,7 @@ mod tests {
 
     #[test]
     fn a_refusal_waits_five_minutes_and_what_passes_does_not() {
-        let after =
-            |error, failures, age| after_copy(&error, failures, seconds(age), PATIENCE, 0.0);
+        let after = |error, failures, age| after_copy(&error, failures, since(age), PATIENCE, 0.0);
         assert_eq!(after(refused(), 1, 0), Next::After(seconds(300)));
         assert_eq!(after(refused(), 9, 2400), Next::After(seconds(300)));
         let pauses = [1, 2, 3, 8, 9, 10, 99].map(|failures| after(lost(), failures, 0));
@@ -91,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_last_attempt_is_made_when_the_period_is_over() {
-        let after = |age| after_copy(&refused(), 1, seconds(age), PATIENCE, 0.5);
+        let after = |age| after_copy(&refused(), 1, since(age), PATIENCE, 0.5);
         assert_eq!(after(3500), Next::After(seconds(100)));
         assert_eq!(after(3600), Next::GiveUp);
         assert_eq!(after(9999), Next::GiveUp);
@@ -104,7 +128,7 @@ mod tests {
             ..PATIENCE
         };
         for error in [lost(), refused()] {
-            let next = after_copy(&error, 1, Duration::ZERO, patience, 0.0);
+            let next = after_copy(&error, 1, since(0), patience, 0.0);
             assert_eq!(next, Next::GiveUp);
         }
     }
@@ -116,16 +140,51 @@ mod tests {
             ..PATIENCE
         };
         for error in [lost(), refused()] {
-            let next = after_copy(&error, 7, Duration::ZERO, patience, 0.0);
+            let next = after_copy(&error, 7, since(0), patience, 0.0);
             assert_eq!(next, Next::After(FIRST));
         }
     }
 
     #[test]
+    fn one_failure_after_a_restart_is_not_the_end_but_a_few_are() {
+        let after = |here, period| {
+            let failing = Failing {
+                age: seconds(1 << 30),
+                here: seconds(here),
+            };
+            let patience = Patience {
+                period: seconds(period),
+                ..PATIENCE
+            };
+            after_copy(&refused(), 1, failing, patience, 0.0)
+        };
+        assert_eq!(after(0, 3600), Next::After(seconds(300)));
+        assert_eq!(after(500, 3600), Next::After(seconds(100)));
+        assert_eq!(after(600, 3600), Next::GiveUp);
+        assert_eq!(after(0, 60), Next::After(seconds(60)));
+        assert_eq!(after(60, 60), Next::GiveUp);
+        assert_eq!(after(0, 0), Next::GiveUp);
+    }
+
+    #[test]
     fn a_bucket_gets_its_day_unless_it_is_left_behind() {
-        let after = |age, moved| after_write(1, seconds(age), seconds(86_400), moved, 0.0);
-        assert_eq!(after(0, false), Next::After(seconds(1)));
-        assert_eq!(after(86_400, false), Next::GiveUp);
-        assert_eq!(after(0, true), Next::GiveUp);
+        let after = |error, age, left: Option<u64>| {
+            after_write(
+                &error,
+                1,
+                since(age),
+                seconds(86_400),
+                left.map(seconds),
+                0.0,
+            )
+        };
+        for error in [lost(), refused()] {
+            assert_eq!(after(error.clone(), 0, None), Next::After(seconds(1)));
+            assert_eq!(after(error, 86_400, None), Next::GiveUp);
+        }
+        assert_eq!(after(refused(), 0, Some(3600)), Next::GiveUp);
+        assert_eq!(after(lost(), 0, Some(3600)), Next::After(seconds(1)));
+        assert_eq!(after(lost(), 3600, Some(3600)), Next::GiveUp);
+        assert_eq!(after(lost(), 0, Some(0)), Next::GiveUp);
     }
 }

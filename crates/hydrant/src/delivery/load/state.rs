@@ -27,7 +27,7 @@ use crate::{
         object,
         status::LastError,
     },
-    stream::{DeliveryStream, RedshiftSpec},
+    stream::{DeliveryStream, RedshiftSpec, S3Spec},
 };
 
 /// The catalog prefix of all loaders' values.
@@ -122,6 +122,20 @@ impl Manifest {
     pub(crate) fn url(&self, stream: &str) -> String {
         let s3 = &self.warehouse.s3;
         batch::url(s3.bucket(), &self.key(stream, s3.prefix()))
+    }
+
+    /// How its bucket is reached now: where the stream still writes there, in the role that it has today, for the one that the
+    /// objects were planned under may be gone.
+    pub(crate) fn leg_now(&self, stream: &DeliveryStream) -> S3Spec {
+        let (planned, now) = (&self.warehouse.s3, stream.destination.s3());
+        match now.bucket_arn == planned.bucket_arn {
+            true => S3Spec {
+                role_arn: now.role_arn.clone(),
+                encryption: now.encryption.clone(),
+                ..planned.clone()
+            },
+            false => planned.clone(),
+        }
     }
 
     /// What it is loaded into now: what the stream says, as far as that fits objects that are there already.

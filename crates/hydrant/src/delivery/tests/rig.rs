@@ -1,7 +1,7 @@
 //! The parts that the tests of delivery share.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -45,6 +45,8 @@ struct State {
     attempts: usize,
     probes: usize,
     failing: BTreeMap<String, DeliveryError>,
+    /// Roles that may do nothing any more.
+    revoked: BTreeSet<String>,
     running: usize,
     most_running: usize,
 }
@@ -68,6 +70,11 @@ impl Scripted {
 
     pub(super) fn heal(&self, bucket: &str) {
         self.state().failing.remove(bucket);
+    }
+
+    /// Every bucket refuses whoever comes in this role from now on.
+    pub(super) fn revoke(&self, role_arn: &str) {
+        self.state().revoked.insert(role_arn.to_owned());
     }
 
     /// Takes objects but answers nobody, until [`Self::answer`].
@@ -121,6 +128,7 @@ impl Scripted {
 struct Bucket {
     store: Arc<Scripted>,
     name: String,
+    role: String,
 }
 
 #[async_trait]
@@ -129,6 +137,9 @@ impl Destination for Bucket {
         {
             let mut state = self.store.state();
             state.attempts += 1;
+            if state.revoked.contains(&self.role) {
+                return Err(DeliveryError::refused("S3.AccessDenied", "that role"));
+            }
             if let Some(error) = state.failing.get(&self.name) {
                 return Err(error.clone());
             }
@@ -181,6 +192,7 @@ impl Destinations for Store {
         Ok(Arc::new(Bucket {
             store: self.0.clone(),
             name: spec.bucket().to_owned(),
+            role: spec.role_arn.clone(),
         }))
     }
 }

@@ -1,7 +1,7 @@
 //! A warehouse that does as the test says, and a stream that loads into it.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -47,6 +47,8 @@ struct State {
     /// How often each object's rows came into a table. The ledger does not keep them out: it is what is tested.
     rows: BTreeMap<String, usize>,
     failing: BTreeMap<String, DeliveryError>,
+    /// Databases, by the URLs that streams have for them, whose COPYs never end.
+    hanging: BTreeSet<String>,
     /// What the next COPYs do, before anything else is looked at.
     next: VecDeque<Next>,
     running: usize,
@@ -79,6 +81,11 @@ impl Tables {
 
     pub(super) fn heal(&self, table: &str) {
         self.state().failing.remove(table);
+    }
+
+    /// Every COPY into this database hangs from now on.
+    pub(super) fn hang(&self, jdbc_url: &str) {
+        self.state().hanging.insert(jdbc_url.to_owned());
     }
 
     pub(super) fn next(&self, next: Next) {
@@ -161,6 +168,9 @@ impl Warehouse for Tables {
             }
         };
         let at = self.attempts() - 1;
+        if self.state().hanging.contains(&load.warehouse.jdbc_url) {
+            std::future::pending::<()>().await;
+        }
         self.answers.acquire().await.unwrap().forget();
         let mut state = self.state();
         state.running -= 1;
