@@ -133,12 +133,25 @@ impl Rig {
         )
     }
 
+    async fn get(&self, key: &str) -> bytes::Bytes {
+        let path = format!("{}/{key}", self.bucket);
+        let owner = bucket::owner(self.store);
+        let none = bytes::Bytes::new();
+        let (status, body) = bucket::request(self.store, &owner, "GET", &path, none).await;
+        assert_eq!(status, 200, "{path}");
+        body
+    }
+
     async fn copy(&self) -> Result<Loaded, DeliveryError> {
+        self.copy_of(MANIFEST).await
+    }
+
+    async fn copy_of(&self, manifest: &str) -> Result<Loaded, DeliveryError> {
         let load = Load {
             stream: self.stream.clone(),
             warehouse: Arc::new(self.spec.clone()),
             leg: Arc::new(self.spec.s3.clone()),
-            manifest: MANIFEST.to_owned(),
+            manifest: manifest.to_owned(),
         };
         self.warehouses().copy(&load).await
     }
@@ -276,12 +289,42 @@ async fn an_unknown_outcome_is_known_by_the_ledger_alone() {
     }
     let noted = rig
         .peer
-        .column("SELECT manifest_url || ' ' || stream FROM hydrant.loaded_manifests")
+        .column(
+            "SELECT manifest || ' ' || manifest_url || ' ' || stream FROM hydrant.loaded_manifests",
+        )
         .await;
+    let url = format!("s3://{}/{MANIFEST}", rig.bucket);
+    assert_eq!(noted, [format!("{url} {url} {}", rig.stream)]);
+}
+
+#[tokio::test]
+async fn a_manifest_that_was_given_up_after_all_is_known_by_the_ledger() {
+    let Some(mut rig) = Rig::new("given-up").await else {
+        return;
+    };
+    rig.peer.column(LEDGER).await;
+    rig.deliver(&[b"1|one\n"]).await;
+    let name = "manifests/2019/09/26/13/s-2019-09-26-13-21-49-56371982-2375-4b28-8d79-45f01952667e";
+    let given_up = format!("errors/{name}");
+    let manifest = rig.get(MANIFEST).await;
+    rig.put(name, manifest.clone()).await;
+    rig.put(&given_up, manifest).await;
+    // What is only checked is not loaded.
+    rig.spec.copy.options = Some("noload".to_owned());
+    rig.copy_of(name).await.unwrap();
     assert_eq!(
-        noted,
-        [format!("s3://{}/{MANIFEST} {}", rig.bucket, rig.stream)]
+        rig.peer
+            .column("SELECT manifest FROM hydrant.loaded_manifests")
+            .await,
+        [""; 0]
     );
+    rig.spec.copy.options = None;
+    rig.peer.column("TRUNCATE t").await;
+
+    rig.peer.fail(Fault::CutAfterCommit);
+    rig.copy_of(name).await.unwrap_err();
+    assert_eq!(rig.copy_of(&given_up).await.unwrap().skipped, 1);
+    assert_eq!(rig.table().await, ["1 one"]);
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@
 //! * The simple query protocol alone: prepared statements do not work there.
 //! * **Exactly once with the ledger, at least once without.** When the connection is lost between COMMIT and its answer,
 //!   nobody knows whether the rows are there. With the ledger ([`LEDGER`]) the next attempt does. Whoever wants
-//!   that makes the table; the user of a stream needs INSERT on its own table only, as with Firehose.
+//!   that makes the table; the user of a stream needs INSERT on its own table only, as with Firehose. A manifest is known
+//!   by its UUID, so that one that was given up although it had been loaded is not loaded again by hand.
 //! * **Whose keys.** Those that the intermediate bucket is read with, in the role of the destination's RoleARN where
 //!   one is assumed, or that role's name for the cluster to assume. Keys are in the statement, so they are taken out
 //!   of everything that comes back.
@@ -85,7 +86,7 @@ async fn attempt(
         let _ = client.batch_execute("ROLLBACK").await;
         return Err(load_errors::added(client, &error, told).await);
     }
-    if has_ledger {
+    if has_ledger && !statement::only_checks(&load.warehouse.copy) {
         run(&known.note()).await?;
     }
     run("COMMIT").await?;

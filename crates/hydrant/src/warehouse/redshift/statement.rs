@@ -6,6 +6,8 @@
 
 use hydrant_copy::{options, table};
 
+use uuid::Uuid;
+
 use super::Authorization;
 use crate::{
     destination::DeliveryError,
@@ -18,11 +20,14 @@ use crate::{
 pub const LEDGER: &str = "\
 CREATE SCHEMA hydrant;
 CREATE TABLE hydrant.loaded_manifests (
-    manifest_url VARCHAR(2048) NOT NULL PRIMARY KEY,
+    manifest VARCHAR(2048) NOT NULL PRIMARY KEY,
+    manifest_url VARCHAR(2048) NOT NULL,
     stream VARCHAR(256) NOT NULL,
     loaded_at TIMESTAMP NOT NULL DEFAULT GETDATE()
 );";
 
+/// Characters of a UUID with hyphens.
+const UUID_CHARS: usize = 36;
 /// A row where the ledger is. A catalog's table can always be asked, so that no transaction fails by it.
 pub(super) const HAS_LEDGER: &str = "SELECT c.relname FROM pg_catalog.pg_class c \
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
@@ -79,6 +84,11 @@ pub(super) fn may_reject(command: &CopyCommand) -> bool {
     options.contains("MAXERROR") || options.contains("IGNOREALLERRORS")
 }
 
+/// Whether rows are only checked.
+pub(super) fn only_checks(command: &CopyCommand) -> bool {
+    options(command).to_ascii_uppercase().contains("NOLOAD")
+}
+
 /// The column list, where there is one.
 fn columns(command: &CopyCommand) -> Option<&str> {
     command
@@ -101,18 +111,30 @@ pub(super) struct Known<'a> {
 }
 
 impl Known<'_> {
+    /// What it is known by: the UUID that its name ends with, which the one below `errors/` shares with the one that was
+    /// tried, or its URL where somebody else named it.
+    fn id(&self) -> &str {
+        let tail = self.url.len().checked_sub(UUID_CHARS + 1);
+        let tail = tail.and_then(|at| self.url.get(at..)).unwrap_or_default();
+        match tail.strip_prefix('-') {
+            Some(uuid) if Uuid::try_parse(uuid).is_ok() => uuid,
+            _ => self.url,
+        }
+    }
+
     /// A row where it was loaded.
     pub(super) fn ask(&self) -> String {
         format!(
-            "SELECT manifest_url FROM hydrant.loaded_manifests WHERE manifest_url = {}",
-            quoted(self.url)
+            "SELECT manifest FROM hydrant.loaded_manifests WHERE manifest = {}",
+            quoted(self.id())
         )
     }
 
     /// It is loaded now.
     pub(super) fn note(&self) -> String {
         format!(
-            "INSERT INTO hydrant.loaded_manifests (manifest_url, stream) VALUES ({}, {})",
+            "INSERT INTO hydrant.loaded_manifests (manifest, manifest_url, stream) VALUES ({}, {}, {})",
+            quoted(self.id()),
             quoted(self.url),
             quoted(self.stream)
         )
@@ -177,6 +199,23 @@ mod tests {
             assert_eq!(copy(&command, url, &authorization).unwrap(), expected);
         }
         assert_eq!(quoted(r"a\'b"), r"'a\\''b'");
+    }
+
+    #[test]
+    fn a_manifest_is_known_by_its_uuid() {
+        let id = |url: &str| Known { stream: "s", url }.id().to_owned();
+        let uuid = "56371982-2375-4b28-8d79-45f01952667e";
+        for url in ["s3://b/p/manifests/s-2019-", "s3://other/errors/s-"] {
+            assert_eq!(id(&format!("{url}{uuid}")), uuid);
+        }
+        for url in [
+            "s3://b/m",
+            "s3://b/é56371982-2375-4b28-8d79-45f01952667e",
+            "s3://b/s-56371982-2375-4b28-8d79-45f01952667x",
+            "s3://b/s-563719822375-4b28-8d79-45f01952667e0",
+        ] {
+            assert_eq!(id(url), url);
+        }
     }
 
     #[test]
