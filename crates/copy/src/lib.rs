@@ -15,8 +15,10 @@
 //!   would end the whole COPY, and MAXERROR speaks of rows.
 //! * Behaviour is Redshift's (SPEC §5.5), not PostgreSQL's: decimals are cut, not rounded; `VARCHAR(n)` counts bytes.
 
+mod blank;
 pub mod column;
 pub mod convert;
+mod datetime;
 mod encoding;
 pub mod error;
 pub mod jsonpaths;

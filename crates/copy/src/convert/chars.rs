@@ -11,7 +11,8 @@
 //! * NUL is text in Redshift's eyes only as NULL (`NULL AS '\0'`); PostgreSQL cannot hold it: 1218 or 1220, and with
 //!   `ACCEPTINVCHARS` it is replaced like every other byte that is no text.
 
-use super::{Judged, Outcome, Refusal, blank};
+use super::{Judged, Outcome, Refusal};
+use crate::blank;
 use crate::column::Kind;
 use crate::error::ErrorCode;
 use crate::options::CopyOptions;

@@ -13,7 +13,6 @@
 //! * **Redshift's meaning** (SPEC §5.5 and Redshift's "Data conversion parameters"), one module for each family:
 //!   `integer`, `decimal`, `float`, `boolean`, `chars`, `datetime`, `json`, `bytes`.
 
-mod blank;
 mod boolean;
 mod bytes;
 mod chars;
@@ -25,13 +24,11 @@ mod json;
 #[cfg(test)]
 mod tests;
 
-pub use datetime::check_format;
-
+use crate::blank::trim;
 use crate::column::{Column, Kind};
 use crate::error::{ErrorCode, Field, FieldError};
 use crate::options::CopyOptions;
 use crate::text;
-use blank::trim;
 use chars::Chars;
 use datetime::DateTime;
 use decimal::Decimal;

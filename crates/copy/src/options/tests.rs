@@ -676,7 +676,7 @@ fn options() -> impl Strategy<Value = CopyOptions> {
         prop::collection::vec(prop::sample::select(parts.to_vec()), 1..10)
             .prop_map(|parts| parts.concat())
             .prop_filter("a format", |format| {
-                crate::convert::check_format(format).is_ok()
+                crate::datetime::check_format(format).is_ok()
             })
     };
     let time = prop_oneof![

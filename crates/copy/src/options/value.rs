@@ -5,7 +5,7 @@ use super::{
     error::{OptionsError, excerpt},
     lex::{Token, twice_escaped},
 };
-use crate::{MAX_ROW_BYTES, convert::check_format, manifest::S3Url};
+use crate::{MAX_ROW_BYTES, datetime::check_format, manifest::S3Url};
 
 /// The longest `TIMEFORMAT` and `DATEFORMAT`, in bytes.
 const MAX_TIME_FORMAT_BYTES: usize = 128;

@@ -2,7 +2,7 @@
 //! automatic recognition with DATEFORMAT and TIMEFORMAT".
 
 use super::*;
-use crate::convert::check_format;
+use crate::datetime::check_format;
 
 const SHORT: Expected = Err((1205, "Invalid Date Format - length must be 10 or more"));
 const DATE: Expected = Err((1205, "Invalid date format or value [YYYY-MM-DD]"));

@@ -4,7 +4,7 @@ use super::Target;
 
 /// A day of the Gregorian calendar, valid, from 4713 BC to AD 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Date {
+pub(crate) struct Date {
     /// Counted within its era.
     year: u16,
     before_christ: bool,
@@ -14,24 +14,24 @@ pub(super) struct Date {
 
 /// A time of day, valid: at most 24:00:00; a second of 60 is taken as PostgreSQL takes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Clock {
-    pub(super) hour: u8,
-    pub(super) minute: u8,
-    pub(super) second: u8,
-    pub(super) micros: u32,
+pub(crate) struct Clock {
+    pub(crate) hour: u8,
+    pub(crate) minute: u8,
+    pub(crate) second: u8,
+    pub(crate) micros: u32,
 }
 
 /// What a field says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Moment {
-    pub(super) date: Option<Date>,
-    pub(super) clock: Option<Clock>,
+pub(crate) struct Moment {
+    pub(crate) date: Option<Date>,
+    pub(crate) clock: Option<Clock>,
     /// Minutes east of UTC.
-    pub(super) offset: Option<i16>,
+    pub(crate) offset: Option<i16>,
 }
 
 /// The last year that is written with four digits.
-pub(super) const LAST_YEAR: u16 = 9999;
+pub(crate) const LAST_YEAR: u16 = 9999;
 /// PostgreSQL's calendar begins in it.
 const FIRST_YEAR_BC: u16 = 4713;
 /// PostgreSQL: less than 16 hours either way.
@@ -39,11 +39,11 @@ const MOST_OFFSET: i16 = 16 * 60 - 1;
 /// The Julian day of 1970-01-01.
 const JULIAN_EPOCH: i64 = 2_440_588;
 
-pub(super) fn is_leap(year: u16) -> bool {
+pub(crate) fn is_leap(year: u16) -> bool {
     year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
 }
 
-pub(super) fn days_of_month(year: u16, month: u8) -> u8 {
+pub(crate) fn days_of_month(year: u16, month: u8) -> u8 {
     match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
         4 | 6 | 9 | 11 => 30,
@@ -54,11 +54,11 @@ pub(super) fn days_of_month(year: u16, month: u8) -> u8 {
 }
 
 impl Date {
-    pub(super) fn new(year: u32, month: u32, day: u32) -> Option<Date> {
+    pub(crate) fn new(year: u32, month: u32, day: u32) -> Option<Date> {
         Date::of_era(year, false, month, day)
     }
 
-    pub(super) fn of_era(year: u32, before_christ: bool, month: u32, day: u32) -> Option<Date> {
+    pub(crate) fn of_era(year: u32, before_christ: bool, month: u32, day: u32) -> Option<Date> {
         let year = u16::try_from(year).ok()?;
         let month = u8::try_from(month).ok()?;
         let day = u8::try_from(day).ok()?;
@@ -85,7 +85,7 @@ impl Date {
     }
 
     /// The `day`th day of a year.
-    pub(super) fn of_year(year: u32, day: u32) -> Option<Date> {
+    pub(crate) fn of_year(year: u32, day: u32) -> Option<Date> {
         let counted = u16::try_from(year).ok()?;
         let mut rest = day;
         for month in 1..=12 {
@@ -98,13 +98,13 @@ impl Date {
         None
     }
 
-    pub(super) fn of_julian(day: i64) -> Option<Date> {
+    pub(crate) fn of_julian(day: i64) -> Option<Date> {
         Date::of_epoch_day(day.checked_sub(JULIAN_EPOCH)?)
     }
 
     /// So many days after 1970-01-01. Counted from 1 March of a year 0, eras of 400 years, in which leap days fall
     /// at the end of a year.
-    pub(super) fn of_epoch_day(day: i64) -> Option<Date> {
+    pub(crate) fn of_epoch_day(day: i64) -> Option<Date> {
         const ERA: i64 = 146_097;
         let shifted = day.checked_add(719_468)?;
         let era = shifted.div_euclid(ERA);
@@ -142,7 +142,7 @@ impl Date {
 }
 
 impl Clock {
-    pub(super) fn new(hour: u32, minute: u32, second: u32, micros: u32) -> Option<Clock> {
+    pub(crate) fn new(hour: u32, minute: u32, second: u32, micros: u32) -> Option<Clock> {
         let exact = micros == 0;
         let valid = (hour < 24 || (hour == 24 && minute == 0 && second == 0 && exact))
             && minute < 60
@@ -173,7 +173,7 @@ impl Clock {
 
 impl Moment {
     /// Whether it says what the column needs, with what may be missing filled in.
-    pub(super) fn whole(self, target: Target) -> Option<Moment> {
+    pub(crate) fn whole(self, target: Target) -> Option<Moment> {
         let offset = self.offset.unwrap_or(0);
         if !(-MOST_OFFSET..=MOST_OFFSET).contains(&offset) {
             return None;
@@ -190,7 +190,7 @@ impl Moment {
     }
 
     /// Appends what [`Moment::whole`] allowed.
-    pub(super) fn write(self, target: Target, out: &mut Vec<u8>) {
+    pub(crate) fn write(self, target: Target, out: &mut Vec<u8>) {
         let clock = self.clock.unwrap_or_default();
         let (date, time, zone) = match target {
             Target::Date => (true, false, false),

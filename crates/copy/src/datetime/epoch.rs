@@ -9,7 +9,7 @@ const MOST_DIGITS: usize = 17;
 const DAY_SECONDS: i64 = 86_400;
 const MICROS: i64 = 1_000_000;
 
-pub(super) fn read(text: &[u8], per_second: i64) -> Option<Moment> {
+pub(crate) fn read(text: &[u8], per_second: i64) -> Option<Moment> {
     let mut cursor = Cursor::new(text);
     let negative = cursor.eat(b'-');
     if !negative {

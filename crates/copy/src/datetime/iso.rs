@@ -7,14 +7,14 @@ use super::calendar::{Date, Moment, days_of_month};
 use super::cursor::Cursor;
 
 /// `YYYY-MM-DD`.
-pub(super) const DATE_BYTES: usize = 10;
+pub(crate) const DATE_BYTES: usize = 10;
 /// `YYYY-MM-DD HH:MI:SS`.
 const TIMESTAMP_BYTES: usize = 19;
 /// A point and microseconds.
 const FRACTION_BYTES: usize = 7;
 
 /// Whether it begins with a valid date, without taking it apart further than that needs.
-pub(super) fn is_date(text: &[u8]) -> bool {
+pub(crate) fn is_date(text: &[u8]) -> bool {
     let Some(&[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2]) = text.first_chunk::<DATE_BYTES>()
     else {
         return false;
@@ -32,7 +32,7 @@ pub(super) fn is_date(text: &[u8]) -> bool {
 }
 
 /// Whether it is a whole timestamp of the common form: no offset, at most microseconds.
-pub(super) fn is_timestamp(text: &[u8]) -> bool {
+pub(crate) fn is_timestamp(text: &[u8]) -> bool {
     let Some((stamp, fraction)) = text.split_first_chunk::<TIMESTAMP_BYTES>() else {
         return false;
     };
@@ -67,12 +67,12 @@ fn pair(tens: u8, ones: u8) -> Option<u8> {
 }
 
 /// A date, and a time that a DATE drops.
-pub(super) fn date(text: &[u8]) -> Option<Moment> {
+pub(crate) fn date(text: &[u8]) -> Option<Moment> {
     timestamp(text, true)
 }
 
 /// A date, then nothing or a time, then, where it is allowed, nothing or an offset.
-pub(super) fn timestamp(text: &[u8], zone: bool) -> Option<Moment> {
+pub(crate) fn timestamp(text: &[u8], zone: bool) -> Option<Moment> {
     let mut cursor = Cursor::new(text);
     let date = date_part(&mut cursor)?;
     let mut moment = Moment {
@@ -90,7 +90,7 @@ pub(super) fn timestamp(text: &[u8], zone: bool) -> Option<Moment> {
 }
 
 /// A time, alone or behind a date, with or without an offset.
-pub(super) fn time(text: &[u8]) -> Option<Moment> {
+pub(crate) fn time(text: &[u8]) -> Option<Moment> {
     let mut cursor = Cursor::new(text);
     if date_part(&mut cursor).is_none() || !(cursor.spaces() || cursor.eat(b'T')) {
         cursor = Cursor::new(text);
@@ -111,7 +111,7 @@ fn date_part(cursor: &mut Cursor<'_>) -> Option<Date> {
 }
 
 /// Nothing more, or an offset.
-pub(super) fn finish(mut cursor: Cursor<'_>, mut moment: Moment, zone: bool) -> Option<Moment> {
+pub(crate) fn finish(mut cursor: Cursor<'_>, mut moment: Moment, zone: bool) -> Option<Moment> {
     cursor.spaces();
     if !cursor.is_empty() && zone {
         moment.offset = Some(cursor.offset()?);

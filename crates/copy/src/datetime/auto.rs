@@ -40,7 +40,7 @@ struct Year {
     digits: usize,
 }
 
-pub(super) fn read(text: &[u8]) -> Option<Moment> {
+pub(crate) fn read(text: &[u8]) -> Option<Moment> {
     let mut cursor = Cursor::new(text);
     let mut found = Found::default();
     while !cursor.is_empty() {

@@ -1,17 +1,17 @@
 //! White space: what "blank" means for every type but the texts, and for `BLANKSASNULL` and `TRIMBLANKS`.
 
 /// Whether a byte is white space: space, tab, line feed, vertical tab, form feed, carriage return.
-pub(super) fn is_space(byte: u8) -> bool {
+pub(crate) fn is_space(byte: u8) -> bool {
     byte == b' ' || (b'\t'..=b'\r').contains(&byte)
 }
 
 /// Whether there is nothing but white space.
-pub(super) fn is_blank(text: &[u8]) -> bool {
+pub(crate) fn is_blank(text: &[u8]) -> bool {
     text.iter().all(|&byte| is_space(byte))
 }
 
 /// Without white space at the end.
-pub(super) fn trim_end(mut text: &[u8]) -> &[u8] {
+pub(crate) fn trim_end(mut text: &[u8]) -> &[u8] {
     while let Some((&last, rest)) = text.split_last() {
         if !is_space(last) {
             break;
@@ -22,7 +22,7 @@ pub(super) fn trim_end(mut text: &[u8]) -> &[u8] {
 }
 
 /// Without white space at either end.
-pub(super) fn trim(mut text: &[u8]) -> &[u8] {
+pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
     while let Some((&first, rest)) = text.split_first() {
         if !is_space(first) {
             break;

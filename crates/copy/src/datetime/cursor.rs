@@ -1,32 +1,32 @@
 //! A text read from left to right, in the small pieces that dates and times are made of.
 
 use super::calendar::Clock;
-use crate::convert::blank::is_space;
+use crate::blank::is_space;
 
 /// What is left of a text.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cursor<'a> {
-    pub(super) rest: &'a [u8],
+pub(crate) struct Cursor<'a> {
+    pub(crate) rest: &'a [u8],
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(rest: &'a [u8]) -> Cursor<'a> {
+    pub(crate) fn new(rest: &'a [u8]) -> Cursor<'a> {
         Cursor { rest }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    pub(super) fn peek(&self) -> Option<u8> {
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
     }
 
-    pub(super) fn skip(&mut self, count: usize) {
+    pub(crate) fn skip(&mut self, count: usize) {
         self.rest = self.rest.get(count..).unwrap_or_default();
     }
 
-    pub(super) fn eat(&mut self, byte: u8) -> bool {
+    pub(crate) fn eat(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         if found {
             self.skip(1);
@@ -35,14 +35,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// Skips white space; whether there was any.
-    pub(super) fn spaces(&mut self) -> bool {
+    pub(crate) fn spaces(&mut self) -> bool {
         let count = self.rest.iter().take_while(|&&byte| is_space(byte)).count();
         self.skip(count);
         count > 0
     }
 
     /// How many digits come next.
-    pub(super) fn count_digits(&self) -> usize {
+    pub(crate) fn count_digits(&self) -> usize {
         self.rest
             .iter()
             .take_while(|byte| byte.is_ascii_digit())
@@ -50,7 +50,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A number of `least` to `most` (9 at most) digits; digits behind those are left.
-    pub(super) fn number(&mut self, least: usize, most: usize) -> Option<u32> {
+    pub(crate) fn number(&mut self, least: usize, most: usize) -> Option<u32> {
         let count = self.count_digits().min(most);
         if count < least || count == 0 {
             return None;
@@ -65,7 +65,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The letters that come next.
-    pub(super) fn word(&mut self) -> &'a [u8] {
+    pub(crate) fn word(&mut self) -> &'a [u8] {
         let count = self
             .rest
             .iter()
@@ -77,7 +77,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// `.` or `,` and digits: microseconds, what is finer is cut. None of it: 0.
-    pub(super) fn fraction(&mut self) -> Option<u32> {
+    pub(crate) fn fraction(&mut self) -> Option<u32> {
         if !matches!(self.peek(), Some(b'.' | b',')) {
             return Some(0);
         }
@@ -90,7 +90,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// `HH:MI[:SS[.ffffff]]`, the hour with one or two digits.
-    pub(super) fn clock(&mut self) -> Option<Clock> {
+    pub(crate) fn clock(&mut self) -> Option<Clock> {
         let hour = self.number(1, 2)?;
         if !self.eat(b':') {
             return None;
@@ -105,7 +105,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A time zone as minutes east of UTC: `Z`, an abbreviation, or `±HH`, `±HH:MI`, `±HHMI`.
-    pub(super) fn offset(&mut self) -> Option<i16> {
+    pub(crate) fn offset(&mut self) -> Option<i16> {
         let sign = match self.peek()? {
             b'+' => 1,
             b'-' => -1,
@@ -130,7 +130,7 @@ impl<'a> Cursor<'a> {
 
 /// The abbreviations that mean one thing: UTC's names, those of North America and of western and central Europe
 /// (as PostgreSQL's default set has them).
-pub(super) fn zone(word: &[u8]) -> Option<i16> {
+pub(crate) fn zone(word: &[u8]) -> Option<i16> {
     const ZONES: [(&[u8], i16); 16] = [
         (b"z", 0),
         (b"utc", 0),
@@ -156,7 +156,7 @@ pub(super) fn zone(word: &[u8]) -> Option<i16> {
 }
 
 /// A month's number by its English name, in full or its first three letters (September's four, too), in any case.
-pub(super) fn month(word: &[u8]) -> Option<u32> {
+pub(crate) fn month(word: &[u8]) -> Option<u32> {
     const MONTHS: [&[u8]; 12] = [
         b"january",
         b"february",
@@ -183,7 +183,7 @@ pub(super) fn month(word: &[u8]) -> Option<u32> {
 }
 
 /// Whether it is a day of the week, which says nothing that the date does not.
-pub(super) fn is_weekday(word: &[u8]) -> bool {
+pub(crate) fn is_weekday(word: &[u8]) -> bool {
     const DAYS: [&[u8]; 7] = [
         b"monday",
         b"tuesday",
@@ -201,7 +201,7 @@ pub(super) fn is_weekday(word: &[u8]) -> bool {
 }
 
 /// `AM` is `Some(false)`, `PM` is `Some(true)`.
-pub(super) fn meridiem(word: &[u8]) -> Option<bool> {
+pub(crate) fn meridiem(word: &[u8]) -> Option<bool> {
     if word.eq_ignore_ascii_case(b"am") {
         Some(false)
     } else if word.eq_ignore_ascii_case(b"pm") {
@@ -212,7 +212,7 @@ pub(super) fn meridiem(word: &[u8]) -> Option<bool> {
 }
 
 /// An hour of the clock with twelve, made one of 24; one that needs no AM or PM may have the right one.
-pub(super) fn hour_of_day(hour: u32, afternoon: bool) -> Option<u32> {
+pub(crate) fn hour_of_day(hour: u32, afternoon: bool) -> Option<u32> {
     match (hour, afternoon) {
         (12, false) => Some(0),
         (1..=11, true) => Some(hour + 12),
@@ -222,6 +222,6 @@ pub(super) fn hour_of_day(hour: u32, afternoon: bool) -> Option<u32> {
 }
 
 /// A year of two digits: 1970 to 2069.
-pub(super) fn century(year: u32) -> u32 {
+pub(crate) fn century(year: u32) -> u32 {
     if year < 70 { 2000 + year } else { 1900 + year }
 }

@@ -18,7 +18,7 @@ const MOST_BYTES: usize = 128;
 
 /// A format, taken apart.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     parts: Vec<Part>,
     has_clock: bool,
 }
@@ -83,7 +83,7 @@ struct Seen {
 }
 
 impl Pattern {
-    pub(super) fn compile(format: &str) -> Result<Pattern, String> {
+    pub(crate) fn compile(format: &str) -> Result<Pattern, String> {
         if format.len() > MOST_BYTES {
             return Err(format!(
                 "the format is longer than {MOST_BYTES} bytes: shorten it"
@@ -142,7 +142,7 @@ impl Pattern {
     }
 
     /// `exact`: nothing may follow but an offset; otherwise a time may, which is dropped.
-    pub(super) fn read(&self, text: &[u8], exact: bool) -> Option<Moment> {
+    pub(crate) fn read(&self, text: &[u8], exact: bool) -> Option<Moment> {
         let mut cursor = Cursor::new(text);
         let mut seen = Seen::default();
         for part in &self.parts {

@@ -11,25 +11,11 @@
 //!   date.
 //! * `ACCEPTANYDATE`: what cannot be read is NULL, of dates and time stamps.
 
-mod auto;
-mod calendar;
-mod cursor;
-mod epoch;
-mod iso;
-mod pattern;
-
 use super::{Judged, Outcome, Refusal};
 use crate::column::Kind;
+use crate::datetime::{Target, auto, calendar::Moment, epoch, iso, pattern::Pattern};
 use crate::error::ErrorCode;
 use crate::options::{CopyOptions, DateFormat, TimeFormat};
-use calendar::Moment;
-use pattern::Pattern;
-
-/// Whether a string can be `DATEFORMAT` or `TIMEFORMAT` (one that is neither `auto` nor an epoch); else what is
-/// wrong with it, in words for whoever wrote it.
-pub fn check_format(format: &str) -> Result<(), String> {
-    Pattern::compile(format).map(|_| ())
-}
 
 /// What a date or time column does with its fields.
 #[derive(Clone, Debug)]
@@ -39,14 +25,6 @@ pub(super) struct DateTime {
     /// How the format is called in an `err_reason`.
     label: String,
     any: bool,
-}
-
-/// The column's type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target {
-    Date,
-    Time { zone: bool },
-    Timestamp { zone: bool },
 }
 
 #[derive(Clone, Debug)]
