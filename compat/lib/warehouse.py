@@ -49,10 +49,10 @@ def update(wire: Wire, name: str, version: str = "1", **members):
     )
 
 
-def hydrant(node: Node, *arguments: str) -> subprocess.CompletedProcess:
+def hydrant(node: Node, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess:
     """Runs a command of the program against the node's admin port."""
     environment = clean_env(HYDRANT_ADMIN=f"http://127.0.0.1:{node.admin_port}")
-    return subprocess.run([binary(), *arguments], env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run([binary(), *arguments], env=environment, capture_output=True, text=True, timeout=seconds)
 
 
 def flush(node: Node, name: str) -> subprocess.CompletedProcess:
