@@ -16,29 +16,51 @@ pub(crate) struct Survey {
     pub(crate) plain: bool,
 }
 
-/// Bytes looked at together: an accumulation without a branch, which the compiler turns into vector instructions.
-const STRIDE: usize = 16;
-
-/// Looks at every byte once.
+/// Looks at every byte once, at some twice: those at the end together with ones before them, since a loop over single
+/// bytes would cost short texts, which most are, more than all the rest.
+#[inline]
 pub(crate) fn survey(text: &[u8]) -> Survey {
+    let none = Survey {
+        ascii: true,
+        plain: true,
+    };
+    if let Some(last) = text.last_chunk::<16>() {
+        let (strides, _) = text.as_chunks::<16>();
+        let seen = strides
+            .iter()
+            .fold(none, |seen, stride| seen.and(look(stride)));
+        return seen.and(look(last));
+    }
+    match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        (Some(first), Some(last)) => look(first).and(look(last)),
+        _ => text
+            .iter()
+            .fold(none, |seen, byte| seen.and(look(&[*byte]))),
+    }
+}
+
+/// Without a branch, which the compiler turns into vector instructions.
+#[inline]
+fn look<const LENGTH: usize>(bytes: &[u8; LENGTH]) -> Survey {
     let mut high = 0;
     let mut special = false;
-    let mut strides = text.chunks_exact(STRIDE);
-    for stride in strides.by_ref() {
-        let mut any = false;
-        for &byte in stride {
-            high |= byte;
-            any |= byte < b' ' || byte == b'\\';
-        }
-        special |= any;
-    }
-    for &byte in strides.remainder() {
+    for &byte in bytes {
         high |= byte;
         special |= byte < b' ' || byte == b'\\';
     }
     Survey {
         ascii: high < 0x80,
         plain: !special,
+    }
+}
+
+impl Survey {
+    #[inline]
+    fn and(self, other: Survey) -> Survey {
+        Survey {
+            ascii: self.ascii & other.ascii,
+            plain: self.plain & other.plain,
+        }
     }
 }
 
