@@ -34,7 +34,7 @@ const PARTS: &str = ".hydrant";
 const PART_SUFFIX: &str = "part";
 
 /// How much of an object is read at a time.
-const READ_BYTES: usize = 1 << 20;
+const READ_BYTES: usize = 256 << 10;
 
 /// How many directories are remembered as durable before all are forgotten: memory is bounded, and
 /// to forget costs an fsync.
@@ -188,13 +188,16 @@ impl Reading {
 
     /// The next piece; none at the end that the object had when it was opened.
     fn piece(&mut self) -> io::Result<Option<Bytes>> {
-        let length = self.left.min(READ_BYTES as u64) as usize;
+        let length = self.left.min(READ_BYTES as u64);
         if length == 0 {
             return Ok(None);
         }
-        let mut piece = vec![0; length];
-        self.file.read_exact(&mut piece)?;
-        self.left -= length as u64;
+        let mut piece = Vec::with_capacity(length as usize);
+        let read = (&self.file).take(length).read_to_end(&mut piece)?;
+        if read as u64 != length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.left -= length;
         Ok(Some(piece.into()))
     }
 }

@@ -19,7 +19,7 @@ use bytes::{Buf, Bytes};
 use futures::{SinkExt, StreamExt};
 use hydrant_copy::{Column, Compression, MaxErrors, RowError, Transform};
 use tokio::sync::mpsc;
-use tokio_postgres::{CopyInSink, Transaction};
+use tokio_postgres::{Statement, Transaction};
 
 use super::{decompress::decompress, rejects::Rejects};
 use crate::{
@@ -55,28 +55,21 @@ pub(super) enum Failure {
     Database(tokio_postgres::Error),
 }
 
-/// Feeds `object` into the COPY that SQL begins; without one, only checks it. How many rows were taken, and what
-/// was wrong with others.
+/// Feeds `object` into the COPY that the statement begins; without one, only checks it. How many rows were taken, and
+/// what was wrong with others.
 pub(super) async fn feed(
     object: Bytestream,
     work: Work,
-    copy: Option<(&Transaction<'_>, &str)>,
+    copy: Option<(&Transaction<'_>, &Statement)>,
 ) -> (Rejects, Result<u64, Failure>) {
     let (pieces, file) = mpsc::channel(1);
     let (text, texts) = mpsc::channel(SENDS_WAITING);
-    let sink = match copy {
-        Some((transaction, sql)) => match transaction.copy_in::<_, Bytes>(sql).await {
-            Ok(sink) => Some(sink),
-            Err(error) => return (work.rejects, Err(Failure::Database(error))),
-        },
-        None => None,
-    };
     let thread = tokio::task::spawn_blocking(move || {
         let mut work = work;
         let done = work.run(file, text);
         (work, done)
     });
-    let (read, sent, worked) = tokio::join!(read(object, pieces), send(texts, sink), thread);
+    let (read, sent, worked) = tokio::join!(read(object, pieces), send(texts, copy), thread);
     let (work, done) = match worked {
         Ok(worked) => worked,
         // A panic, or the end of the process: one load's failure, nobody else's.
@@ -115,16 +108,17 @@ async fn read(
     Ok(())
 }
 
-/// Passes the text on. Ends the COPY only after all of it: what is dropped before is undone by the database.
+/// Passes the text on, the first of which is made while the database begins the COPY. Ends the COPY only after all of
+/// it: what is dropped before is undone by the database.
 async fn send(
     mut texts: mpsc::Receiver<Option<Bytes>>,
-    sink: Option<CopyInSink<Bytes>>,
+    copy: Option<(&Transaction<'_>, &Statement)>,
 ) -> Result<u64, tokio_postgres::Error> {
-    let Some(sink) = sink else {
+    let Some((transaction, statement)) = copy else {
         while texts.recv().await.is_some() {}
         return Ok(0);
     };
-    let mut sink = pin!(sink);
+    let mut sink = pin!(transaction.copy_in(statement).await?);
     while let Some(text) = texts.recv().await {
         let Some(text) = text else {
             return sink.finish().await;

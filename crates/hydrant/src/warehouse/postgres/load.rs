@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hydrant_copy::{manifest::S3Url, transform::Refusal};
-use tokio_postgres::{Client, IsolationLevel, Transaction};
+use tokio_postgres::{Client, IsolationLevel, Statement, Transaction};
 
 use super::{
     feed::{Failure, Work, feed},
@@ -130,10 +130,17 @@ impl Loading<'_> {
         let claim = self.plan.claim(self.target);
         let claimed = Ledger::claim(self.transaction, &claim, &urls).await;
         let claimed: BTreeSet<String> = claimed.map_err(in_words)?.into_iter().collect();
+        let copy = self.transaction.prepare(&self.target.copy_sql()).await;
+        let copy = copy.map_err(in_words)?;
+        // Nothing to go back to where the first error ends the load.
+        let forgiving = !self.plan.options.max_errors.failed(1);
+        if forgiving {
+            self.execute("SAVEPOINT object").await?;
+        }
         let (mut rows, mut noted) = (0, Vec::with_capacity(claimed.len()));
         for (object, url) in objects.iter().zip(&urls) {
             if claimed.contains(url) {
-                let taken = self.object(object).await?;
+                let taken = self.object(object, &copy, forgiving).await?;
                 noted.push((url.clone(), i64::try_from(taken).unwrap_or(i64::MAX)));
                 rows += taken;
             }
@@ -153,27 +160,28 @@ impl Loading<'_> {
 
     /// Reads an object as if it were loaded.
     async fn check(&mut self, object: &S3Url) -> Result<(), DeliveryError> {
-        match self.feed(object, &BTreeMap::new(), false).await? {
+        match self.feed(object, &BTreeMap::new(), None).await? {
             Ok(_) => Ok(()),
             Err(failure) => Err(self.in_words(failure)),
         }
     }
 
-    /// Loads an object; how many rows it had.
-    async fn object(&mut self, object: &S3Url) -> Result<u64, DeliveryError> {
+    /// Loads an object; how many rows it had. `forgiving`, there is a savepoint before it, and then one behind it.
+    async fn object(
+        &mut self,
+        object: &S3Url,
+        copy: &Statement,
+        forgiving: bool,
+    ) -> Result<u64, DeliveryError> {
         let before = self.rejects.mark();
-        // Nothing to go back to where the first error ends the load.
-        let forgiving = !self.plan.options.max_errors.failed(1);
-        if forgiving {
-            self.execute("SAVEPOINT object").await?;
-        }
         let mut refused = BTreeMap::new();
-        let mut copying = true;
+        let mut copying = Some(copy);
         loop {
             let failure = match self.feed(object, &refused, copying).await? {
-                Ok(rows) if copying => {
+                Ok(rows) if copying.is_some() => {
                     if forgiving {
-                        self.execute("RELEASE SAVEPOINT object").await?;
+                        self.execute("RELEASE SAVEPOINT object; SAVEPOINT object")
+                            .await?;
                     }
                     return Ok(rows);
                 }
@@ -191,7 +199,7 @@ impl Loading<'_> {
             if forgiving {
                 self.execute("ROLLBACK TO SAVEPOINT object").await?;
             } else {
-                copying = false;
+                copying = None;
             }
         }
     }
@@ -200,7 +208,7 @@ impl Loading<'_> {
         &mut self,
         object: &S3Url,
         refused: &BTreeMap<u64, Refusal>,
-        copying: bool,
+        copy: Option<&Statement>,
     ) -> Result<Result<u64, Failure>, DeliveryError> {
         let mut transform = self.plan.transform(self.target)?;
         for (row, refusal) in refused {
@@ -221,8 +229,7 @@ impl Loading<'_> {
                 return Err(error);
             }
         };
-        let sql = self.target.copy_sql();
-        let copy = copying.then_some((self.transaction, sql.as_str()));
+        let copy = copy.map(|statement| (self.transaction, statement));
         let (rejects, outcome) = feed(bytes, work, copy).await;
         self.rejects = rejects;
         Ok(outcome)
