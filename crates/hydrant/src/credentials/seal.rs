@@ -12,10 +12,11 @@
 
 use std::{
     fmt,
-    fs::{self, OpenOptions},
-    io::{self, Write},
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    process,
 };
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
@@ -27,6 +28,8 @@ use super::Secret;
 
 /// Bytes of the key.
 const KEY_BYTES: usize = 32;
+/// So much of the file is read; the key and what an editor may add to it.
+const MAX_FILE_BYTES: u64 = 1024;
 /// What a sealed secret begins with: the format.
 const FORMAT: &str = "1:";
 
@@ -96,23 +99,14 @@ impl Vault {
             path: path.to_owned(),
             source,
         };
-        let text = match fs::read_to_string(path) {
-            Ok(text) => {
-                let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
-                if mode & 0o077 != 0 {
-                    return Err(VaultError::Exposed {
-                        path: path.to_owned(),
-                        mode,
-                    });
-                }
-                text
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let text = match read(path) {
+            Err(VaultError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 let text = hex::encode(Self::draw(chance)) + "\n";
                 create(path, &text).map_err(failed)?;
-                text
+                // Another node may have been faster: one key, or what it seals is lost to the other.
+                read(path)?
             }
-            Err(error) => return Err(failed(error)),
+            read => read?,
         };
         let damaged = || VaultError::Damaged {
             path: path.to_owned(),
@@ -164,9 +158,31 @@ impl Vault {
     }
 }
 
-/// Writes the file whole and safe before it has its name: half a key would lose every password.
+/// What the file holds, if nobody else may read it.
+fn read(path: &Path) -> Result<String, VaultError> {
+    let failed = |source| VaultError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(failed)?;
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(VaultError::Exposed {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    let mut text = String::new();
+    file.take(MAX_FILE_BYTES)
+        .read_to_string(&mut text)
+        .map_err(failed)?;
+    Ok(text)
+}
+
+/// Writes the file whole and safe before it has its name: half a key would lose every password. One that is there already
+/// stays as it is.
 fn create(path: &Path, text: &str) -> io::Result<()> {
-    let part = path.with_extension("part");
+    let part = path.with_extension(format!("{}.part", process::id()));
     match fs::remove_file(&part) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -180,11 +196,17 @@ fn create(path: &Path, text: &str) -> io::Result<()> {
         .open(&part)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    fs::rename(&part, path)?;
-    match path.parent() {
-        Some(parent) => fs::File::open(parent)?.sync_all(),
-        None => Ok(()),
+    // A link never replaces. File systems without links have the rename, which may.
+    match fs::hard_link(&part, path) {
+        Ok(()) => fs::remove_file(&part)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::remove_file(&part)?,
+        Err(_) => fs::rename(&part, path)?,
     }
+    // A name alone is in the directory that the process is in.
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]
@@ -235,5 +257,23 @@ mod tests {
         fs::write(&path, "half").unwrap();
         let refused = Vault::open(&path, &Chance::seeded(1)).unwrap_err();
         assert!(matches!(refused, VaultError::Damaged { .. }), "{refused}");
+    }
+
+    #[test]
+    fn a_key_is_never_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret.key");
+        Vault::open(&path, &Chance::seeded(1)).unwrap();
+        let first = fs::read_to_string(&path).unwrap();
+        create(&path, "another\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), first);
+        // Nor is what a link names that leads nowhere, such as a disk that is not mounted.
+        let lost = directory.path().join("lost");
+        std::os::unix::fs::symlink(directory.path().join("unmounted/key"), &lost).unwrap();
+        let refused = Vault::open(&lost, &Chance::seeded(1)).unwrap_err();
+        assert!(matches!(refused, VaultError::Io { .. }), "{refused}");
+        assert!(lost.is_symlink());
+        let names = fs::read_dir(directory.path()).unwrap().count();
+        assert_eq!(names, 2, "nothing half made is left");
     }
 }

@@ -2,7 +2,8 @@
 
 mod demo;
 mod help;
+mod key_file;
 mod node;
 mod put;
-mod running;
+pub(crate) mod running;
 mod serve;

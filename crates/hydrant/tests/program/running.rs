@@ -14,14 +14,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 /// `hydrant`, with nothing of the caller's environment.
-pub(super) fn hydrant(args: &[&str]) -> Command {
+pub(crate) fn hydrant(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hydrant"));
     command.args(args).env_clear();
     command
 }
 
 /// Runs it to its end, with `input` on stdin.
-pub(super) fn run(args: &[&str], input: &[u8]) -> Output {
+pub(crate) fn run(args: &[&str], input: &[u8]) -> Output {
     let mut child = hydrant(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -33,26 +33,37 @@ pub(super) fn run(args: &[&str], input: &[u8]) -> Output {
     child.wait_with_output().unwrap()
 }
 
-pub(super) fn text(bytes: &[u8]) -> &str {
+pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
 /// A node that runs until it is dropped.
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
-    pub(super) api: String,
-    pub(super) admin: String,
-    pub(super) data: PathBuf,
+    pub(crate) api: String,
+    pub(crate) admin: String,
+    pub(crate) data: PathBuf,
 }
 
 impl Running {
     /// `hydrant serve` on `data` and free ports.
-    pub(super) fn serve(data: &Path, more: &[&str]) -> Self {
+    pub(crate) fn serve(data: &Path, more: &[&str]) -> Self {
+        Running::serve_logging(data, more, "warn", Stdio::inherit())
+    }
+
+    /// As [`serve`](Self::serve), with what it logs at `level` written to `log`.
+    pub(crate) fn serve_logging(
+        data: &Path,
+        more: &[&str],
+        level: &str,
+        log: impl Into<Stdio>,
+    ) -> Self {
         let data_dir = data.to_str().unwrap();
         let mut child = hydrant(&["serve", "--data-dir", data_dir, "--listen", "127.0.0.1:0"])
             .args(more)
-            .env("HYDRANT_LOG_LEVEL", "warn")
+            .env("HYDRANT_LOG_LEVEL", level)
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut ready = String::new();
@@ -70,7 +81,7 @@ impl Running {
         }
     }
 
-    pub(super) fn firehose(&self) -> Firehose {
+    pub(crate) fn firehose(&self) -> Firehose {
         let credentials = Credentials {
             access_key: "any".to_owned(),
             secret_key: "any".to_owned(),
@@ -87,7 +98,7 @@ impl Running {
     }
 
     /// A stream that delivers to the bucket of its own name, and only when it is flushed or full.
-    pub(super) async fn create(&self, stream: &str) {
+    pub(crate) async fn create(&self, stream: &str) {
         let firehose = self.firehose();
         let request = json!({
             "DeliveryStreamName": stream,
@@ -107,7 +118,7 @@ impl Running {
     }
 
     /// A command against this node.
-    pub(super) fn command(&self, args: &[&str], input: &[u8]) -> Output {
+    pub(crate) fn command(&self, args: &[&str], input: &[u8]) -> Output {
         let mut all = args.to_vec();
         let (flag, url) = match args[0] {
             "put" => ("--endpoint", &self.api),
@@ -118,7 +129,7 @@ impl Running {
     }
 
     /// As [`command`](Self::command), which must succeed; what it printed.
-    pub(super) fn succeed(&self, args: &[&str], input: &[u8]) -> String {
+    pub(crate) fn succeed(&self, args: &[&str], input: &[u8]) -> String {
         let output = self.command(args, input);
         assert!(
             output.status.success(),
@@ -129,13 +140,13 @@ impl Running {
     }
 
     /// Delivers everything; the bucket's bytes in order of key.
-    pub(super) fn flushed(&self, stream: &str) -> Vec<u8> {
+    pub(crate) fn flushed(&self, stream: &str) -> Vec<u8> {
         self.succeed(&["flush", stream], b"");
         bucket(&self.data, stream)
     }
 
     /// Asks it to stop; how it ended.
-    pub(super) fn terminate(mut self) -> ExitStatus {
+    pub(crate) fn terminate(mut self) -> ExitStatus {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM).unwrap();
         self.child.wait().unwrap()
@@ -151,7 +162,7 @@ impl Drop for Running {
 }
 
 /// Every object of a directory bucket, glued together in order of key.
-pub(super) fn bucket(data: &Path, name: &str) -> Vec<u8> {
+pub(crate) fn bucket(data: &Path, name: &str) -> Vec<u8> {
     let mut files = Vec::new();
     let mut directories = vec![data.join("buckets").join(name)];
     while let Some(directory) = directories.pop() {
@@ -180,6 +191,6 @@ pub(super) fn bucket(data: &Path, name: &str) -> Vec<u8> {
 }
 
 /// What a command printed with `--json`.
-pub(super) fn parsed(output: &str) -> Value {
+pub(crate) fn parsed(output: &str) -> Value {
     serde_json::from_str(output).unwrap_or_else(|error| panic!("{error}: {output}"))
 }

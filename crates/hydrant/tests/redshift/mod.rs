@@ -3,6 +3,7 @@
 mod bucket;
 mod loading;
 mod peer;
+mod secrets;
 mod services;
 mod statement;
 

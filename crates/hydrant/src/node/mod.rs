@@ -12,10 +12,12 @@
 //! Nothing here reads the environment, and time and chance are given, so that a test runs a whole
 //! node in its own process.
 
+mod told;
+
 use std::{
     io,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -27,12 +29,13 @@ use async_trait::async_trait;
 use hydrant_engine::{
     CatalogError, Chance, Clock, Engine, LogError,
     engine::{EngineConfig, EngineParts, OpenError},
-    local::{RecoveryReport, disk::Disk},
+    local::disk::Disk,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use self::told::Glance;
 use crate::{
     api::{
         Authenticator, Front, Observer, Operation, Server, ServerLimits,
@@ -40,9 +43,7 @@ use crate::{
         ops::{Operations, Parts, Vet},
         tls::{self, TlsError},
     },
-    config::{
-        BucketRule, ByteSize, Config, DEFAULT_SECRET_KEY_FILE, Quotas, TlsFiles, quotas::Throughput,
-    },
+    config::{Config, DEFAULT_SECRET_KEY_FILE, TlsFiles},
     console::{self, Console},
     credentials::{Outbound, Vault, seal::VaultError},
     delivery::{self, Delivery},
@@ -152,7 +153,7 @@ impl Node {
             ..defaults
         };
         let (engine, report) = Engine::open_with(engine_config, parts).await?;
-        log_recovery(&config.data_dir, &report);
+        told::log_recovery(&config.data_dir, &report);
         let started = Self::start_with(config, engine.clone(), clock, chance).await;
         if started.is_err() {
             // Lets go of the directory; the first error is the one to tell.
@@ -176,7 +177,8 @@ impl Node {
         let (api_listener, api_addr) = listen(config.listen, "listen").await?;
         let (admin_listener, admin_addr) = listen(config.admin_listen, "admin-listen").await?;
         let buckets = buckets(&config, &clock)?;
-        let vault = Arc::new(vault(&config, &chance)?);
+        let key_file = key_file(&config);
+        let vault = Arc::new(Vault::open(&key_file, &chance)?);
         let warehouses = Arc::new(Warehouses::new(
             buckets.clone(),
             vault.clone(),
@@ -184,6 +186,7 @@ impl Node {
             config.redshift_credentials,
         ));
         let registry = Registry::open(engine.catalog.clone()).await?;
+        told::log_lost_passwords(&registry, &vault, &key_file);
 
         let mut metrics = Metrics::new();
         metrics.observe_log(engine.log.clone());
@@ -248,7 +251,14 @@ impl Node {
             api,
             admin,
         };
-        node.log_start(&config);
+        let glance = Glance {
+            config: &config,
+            api_url: &node.api_url(),
+            admin_url: &node.admin_url(),
+            streams: node.console.registry.all().len(),
+            disk_bytes: node.engine.log.usage().disk_bytes,
+        };
+        glance.log();
         Ok(node)
     }
 
@@ -283,40 +293,6 @@ impl Node {
             () = self.clock.sleep(CONSOLE_GRACE) => abort.abort(),
         }
         close(&self.engine).await
-    }
-
-    /// What an operator wants to know at a glance.
-    fn log_start(&self, config: &Config) {
-        tracing::info!(
-            "API on {}; admin port on {}",
-            self.api_url(),
-            self.admin_url()
-        );
-        if config.keyring.is_open() {
-            tracing::info!(
-                "security: open, on loopback only; any access key is accepted, signed or not. \
-                 Declare [[keys]] to close it"
-            );
-        } else {
-            tracing::info!("security: every request must be signed by one of the configured keys");
-        }
-        tracing::info!("quotas: {}", quotas_told(&config.quotas));
-        for told in buckets_told(config) {
-            tracing::info!("{told}");
-        }
-        if let Some(cap) = config.max_interval {
-            tracing::info!("every buffer interval is capped at {} s", cap.as_secs_f64());
-        }
-        let streams = self.console.registry.all();
-        if !streams.is_empty() {
-            let usage = self.engine.log.usage();
-            tracing::info!(
-                "{} delivery stream{}, {} of log on disk",
-                streams.len(),
-                if streams.len() == 1 { "" } else { "s" },
-                ByteSize(usage.disk_bytes)
-            );
-        }
     }
 }
 
@@ -357,12 +333,10 @@ fn buckets(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<Buckets>, Star
     Ok(Arc::new(buckets))
 }
 
-/// What seals passwords, with the key file that is configured.
-fn vault(config: &Config, chance: &Chance) -> Result<Vault, VaultError> {
-    match &config.secret_key_file {
-        Some(path) => Vault::open(path, chance),
-        None => Vault::open(&config.data_dir.join(DEFAULT_SECRET_KEY_FILE), chance),
-    }
+/// The key that seals passwords.
+fn key_file(config: &Config) -> PathBuf {
+    let usual = || config.data_dir.join(DEFAULT_SECRET_KEY_FILE);
+    config.secret_key_file.clone().unwrap_or_else(usual)
 }
 
 /// What connects to databases, trusting what is configured.
@@ -403,88 +377,6 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
         })
     };
     Ok(tls::acceptor(&read(&files.cert)?, &read(&files.key)?)?)
-}
-
-/// Where objects go, a line for each rule and one for what no rule names.
-fn buckets_told(config: &Config) -> Vec<String> {
-    let default = config.data_dir.join(BUCKETS_DIR);
-    let directory = |path: &Path| format!("directories in {}", path.display());
-    let mut told = Vec::new();
-    for rule in &config.buckets {
-        let place = match rule {
-            BucketRule::Directory(rule) => directory(rule.path.as_deref().unwrap_or(&default)),
-            BucketRule::S3(rule) => match &rule.endpoint {
-                Some(endpoint) => format!("buckets of {endpoint}"),
-                None => "buckets of Amazon S3".to_owned(),
-            },
-        };
-        told.push(format!("buckets {}: {place}", rule.pattern()));
-        if rule.pattern() == "*" {
-            return told;
-        }
-    }
-    let others = if told.is_empty() {
-        "buckets"
-    } else {
-        "other buckets"
-    };
-    told.push(format!("{others}: {}", directory(&default)));
-    told
-}
-
-fn quotas_told(quotas: &Quotas) -> String {
-    let Throughput {
-        calls,
-        records,
-        bytes,
-    } = quotas.throughput;
-    let mut rates = Vec::new();
-    rates.extend(calls.map(|calls| format!("{calls} calls")));
-    rates.extend(records.map(|records| format!("{records} records")));
-    rates.extend(bytes.map(|bytes| ByteSize(bytes).to_string()));
-    let throughput = if rates.is_empty() {
-        "no limit on a stream's throughput".to_owned()
-    } else {
-        format!("{} a second for each stream", rates.join(", "))
-    };
-    let streams = match quotas.streams {
-        Some(streams) => format!("{streams} streams in each account and region"),
-        None => "any number of streams".to_owned(),
-    };
-    let overrides = match quotas.overrides.len() {
-        0 => String::new(),
-        _ => "; other numbers for the streams that [[stream_quotas]] name".to_owned(),
-    };
-    format!("{throughput}; {streams}{overrides}")
-}
-
-/// What was found on disk, and what is wrong with it.
-fn log_recovery(directory: &Path, report: &RecoveryReport) {
-    let directory = directory
-        .canonicalize()
-        .unwrap_or_else(|_| directory.to_owned());
-    tracing::info!(
-        "data in {}: opened in {:.0?}, {} frames wait to be delivered",
-        directory.display(),
-        report.took,
-        report.frames,
-    );
-    if let Some(torn) = &report.torn_tail {
-        tracing::info!(
-            "cut what a crash left unacknowledged at the end of the log: {} from byte {}",
-            torn.file.display(),
-            torn.offset
-        );
-    }
-    for damage in &report.damage {
-        tracing::error!("the log is damaged, its disk may be failing: {damage}");
-    }
-    if report.damaged_lane_records > 0 {
-        tracing::error!(
-            records = report.damaged_lane_records,
-            "records of deletions are damaged: data of a deleted stream may be back"
-        );
-    }
 }
 
 /// Counts what the API answers.
