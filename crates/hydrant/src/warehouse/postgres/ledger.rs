@@ -70,6 +70,10 @@ GRANT SELECT, INSERT, DELETE ON hydrant.stl_load_errors TO {role};
     )
 }
 
+/// For what is done beside a load and must not hold it up.
+pub(super) const BRIEFLY: &str =
+    "SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '30s'";
+
 /// Only one makes the schema at a time: `IF NOT EXISTS` does not guard against another who does the same.
 const SETUP_LOCK: i64 = 0x6879_6472_616e_7400;
 
@@ -173,16 +177,11 @@ impl Ledger {
         Ok(())
     }
 
-    /// Removes old errors. Whatever comes of it: it is no part of a load.
-    pub(super) async fn prune(self, client: &Client) {
-        if !self.prunes {
-            return;
-        }
-        let sql = format!(
-            "DELETE FROM hydrant.stl_load_errors
-            WHERE starttime < (now() AT TIME ZONE 'UTC') - interval '{KEPT_DAYS} days'"
-        );
-        if let Err(error) = client.batch_execute(&sql).await {
+    /// Removes old errors, if that is done quickly. Whatever comes of it: it is no part of a load.
+    pub(super) async fn prune(self, client: &mut Client) {
+        if self.prunes
+            && let Err(error) = prune(client).await
+        {
             tracing::debug!(%error, "old rows of hydrant.stl_load_errors are not removed");
         }
     }
@@ -196,8 +195,22 @@ pub(super) struct Claim<'a> {
     pub(super) table: &'a str,
 }
 
+async fn prune(client: &mut Client) -> Result<(), tokio_postgres::Error> {
+    let transaction = client.build_transaction().read_only(false).start().await?;
+    transaction.batch_execute(BRIEFLY).await?;
+    let sql = format!(
+        "DELETE FROM hydrant.stl_load_errors
+        WHERE starttime < (now() AT TIME ZONE 'UTC') - interval '{KEPT_DAYS} days'"
+    );
+    transaction.batch_execute(&sql).await?;
+    transaction.commit().await
+}
+
 async fn set_up(client: &mut Client) -> Result<(), tokio_postgres::Error> {
     let transaction = client.build_transaction().read_only(false).start().await?;
+    transaction
+        .batch_execute("SET LOCAL lock_timeout = '1min'; SET LOCAL statement_timeout = '5min'")
+        .await?;
     transaction
         .execute("SELECT pg_advisory_xact_lock($1)", &[&SETUP_LOCK])
         .await?;

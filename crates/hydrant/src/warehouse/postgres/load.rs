@@ -49,6 +49,7 @@ SET LOCAL idle_in_transaction_session_timeout = 0;
 SET LOCAL tcp_keepalives_idle = 30;
 SET LOCAL tcp_keepalives_interval = 15;
 SET LOCAL tcp_keepalives_count = 6;
+SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout';
 SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
 ";
 
@@ -98,7 +99,7 @@ pub(super) async fn load(
         Err(error) => {
             // What is written now must outlive the load.
             if transaction.rollback().await.is_ok()
-                && let Err(error) = rejects.write(client, &written(true)).await
+                && let Err(error) = rejects.record(client, &written(true)).await
             {
                 tracing::warn!(%error, "rows are not written to hydrant.stl_load_errors");
             }

@@ -5,9 +5,12 @@
 
 use hydrant_copy::{Column, Kind, RowError};
 use serde::Serialize;
-use tokio_postgres::GenericClient;
+use tokio_postgres::{Client, GenericClient};
 
-use super::{ledger::Claim, target::Target};
+use super::{
+    ledger::{BRIEFLY, Claim},
+    target::Target,
+};
 
 /// Errors that are written for each load; the rest is only counted.
 pub const MAX_RECORDED: usize = 1_000;
@@ -28,6 +31,31 @@ pub(super) struct Reject {
     pub(super) raw_field_value: String,
     pub(super) err_code: i32,
     pub(super) err_reason: String,
+}
+
+impl Reject {
+    /// For a database that does not have every character.
+    fn in_ascii(&self) -> Reject {
+        let ascii = |text: &str| {
+            let mut ascii = String::with_capacity(text.len());
+            for character in text.chars() {
+                match character {
+                    '\0'..='\x7f' => ascii.push(character),
+                    character => ascii.extend(character.escape_unicode()),
+                }
+            }
+            ascii
+        };
+        Reject {
+            filename: ascii(&self.filename),
+            colname: ascii(&self.colname),
+            kind: ascii(&self.kind),
+            raw_line: ascii(&self.raw_line),
+            raw_field_value: ascii(&self.raw_field_value),
+            err_reason: ascii(&self.err_reason),
+            ..self.clone()
+        }
+    }
 }
 
 /// The first rejects of a load, and how many there were.
@@ -80,6 +108,19 @@ impl Rejects {
         text
     }
 
+    /// Writes them in a transaction of their own, or not if that takes long: whoever holds the table must not hold up what is
+    /// told of a load.
+    pub(super) async fn record(
+        &self,
+        client: &mut Client,
+        load: &Written<'_>,
+    ) -> Result<(), tokio_postgres::Error> {
+        let transaction = client.build_transaction().read_only(false).start().await?;
+        transaction.batch_execute(BRIEFLY).await?;
+        self.write(&transaction, load).await?;
+        transaction.commit().await
+    }
+
     /// Writes them.
     pub(super) async fn write(
         &self,
@@ -89,7 +130,11 @@ impl Rejects {
         if self.recorded.is_empty() {
             return Ok(());
         }
-        let rows = serde_json::to_string(&self.recorded).unwrap_or_default();
+        let mut rows = serde_json::to_string(&self.recorded).unwrap_or_default();
+        if !rows.is_ascii() && !holds_all_text(client).await? {
+            let escaped: Vec<Reject> = self.recorded.iter().map(Reject::in_ascii).collect();
+            rows = serde_json::to_string(&escaped).unwrap_or_default();
+        }
         client
             .execute(
                 "INSERT INTO hydrant.stl_load_errors (userid, slice, tbl, starttime, session, query, filename,
@@ -113,6 +158,12 @@ impl Rejects {
             .await?;
         Ok(())
     }
+}
+
+/// Whether the database's encoding has every character.
+async fn holds_all_text(client: &impl GenericClient) -> Result<bool, tokio_postgres::Error> {
+    let sql = "SELECT current_setting('server_encoding') = 'UTF8'";
+    Ok(client.query_one(sql, &[]).await?.get(0))
 }
 
 /// A place among [`Rejects`].

@@ -8,3 +8,4 @@ mod options;
 mod property;
 mod rejects;
 mod rig;
+mod settings;

@@ -151,3 +151,35 @@ async fn what_no_single_row_is_to_blame_for_ends_the_load() {
         assert_eq!(rig.value("SELECT count(*) FROM t").await, "0");
     }
 }
+
+#[tokio::test]
+async fn no_row_is_left_out_for_another() {
+    // PostgreSQL finds such a row too big when it writes many at once, and names the line that it read last.
+    let rig = Rig::new(
+        "CREATE TABLE t (a int, b text); ALTER TABLE t ALTER b SET STORAGE PLAIN;
+        CREATE TABLE u (a int, b text UNIQUE)",
+    )
+    .await;
+    let rows = format!("1|x\n2|{}\n3|x\n4|x\n", "y".repeat(60_000));
+    let error = rig
+        .copy_bytes(within("MAXERROR 9"), rows.as_bytes())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), "Redshift.DataLoadFailed", "{error}");
+    assert!(error.message().contains("row is too big"), "{error}");
+    assert_eq!(rig.value("SELECT count(*) FROM t").await, "0");
+    // But for what it says of an index, it names the right one.
+    let mut rows: String = (0..300).map(|n| format!("{n}|x{n}\n")).collect();
+    rows.push_str("300|x17\n");
+    rows.extend((301..600).map(|n| format!("{n}|x{n}\n")));
+    let command = Command {
+        table: "u",
+        ..within("MAXERROR 3")
+    };
+    let loaded = rig.copy_bytes(command, rows.as_bytes()).await.unwrap();
+    assert_eq!(loaded.rejected, 1);
+    assert_eq!(
+        rig.value("SELECT count(*) FROM u WHERE a <> 300").await,
+        "599"
+    );
+}

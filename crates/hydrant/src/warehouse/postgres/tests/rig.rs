@@ -47,8 +47,13 @@ pub(super) struct Command<'a> {
 }
 
 impl Rig {
-    /// With tables that `sql` makes.
+    /// With tables that `sql` makes; `{database}` in it is the database's name.
     pub(super) async fn new(sql: &str) -> Rig {
+        Self::encoded("UTF8", sql).await
+    }
+
+    /// In a database of this encoding.
+    pub(super) async fn encoded(encoding: &str, sql: &str) -> Rig {
         let server = server().expect(
             "these tests need a PostgreSQL: install Debian's postgresql, or run them as \
              python3 compat/lib/postgres.py --run cargo test …",
@@ -58,7 +63,9 @@ impl Rig {
         let database = format!("load_{}_{number}", std::process::id());
         let maker = connect(server, &server.user, &server.password, &server.database).await;
         maker
-            .batch_execute(&format!("CREATE DATABASE {database}"))
+            .batch_execute(&format!(
+                "CREATE DATABASE {database} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
+            ))
             .await
             .unwrap();
         let root = tempfile::tempdir().unwrap();
@@ -73,7 +80,7 @@ impl Rig {
             root,
             manifests: AtomicU64::new(0),
         };
-        rig.sql(sql).await;
+        rig.sql(&sql.replace("{database}", &rig.database)).await;
         rig
     }
 
