@@ -66,6 +66,7 @@ pub struct Node {
     tls: bool,
     engine: Engine,
     delivery: Delivery,
+    warehouses: Arc<Warehouses>,
     console: Arc<Console>,
     clock: Arc<dyn Clock>,
     api: Part<()>,
@@ -213,7 +214,7 @@ impl Node {
             clock: clock.clone(),
             metrics: metrics.clone(),
             quotas: config.quotas.clone(),
-            vet: Arc::new(Vetting(warehouses)),
+            vet: Arc::new(Vetting(warehouses.clone())),
             vault,
         });
         let limits = ServerLimits::default();
@@ -246,6 +247,7 @@ impl Node {
             tls,
             engine,
             delivery,
+            warehouses,
             console,
             clock,
             api,
@@ -286,6 +288,7 @@ impl Node {
         self.console.stopping.store(true, Relaxed);
         self.api.stop().await;
         self.delivery.stop().await;
+        self.warehouses.settle().await;
         self.admin.stop.cancel();
         let abort = self.admin.task.abort_handle();
         tokio::select! {

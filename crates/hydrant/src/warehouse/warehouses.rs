@@ -54,6 +54,11 @@ impl Warehouses {
         }
     }
 
+    /// Waits until the databases know of COPYs that nobody waits for any more; seconds at most.
+    pub async fn settle(&self) {
+        self.connector.settle().await;
+    }
+
     /// Checks what can be checked of a destination before a stream in `region` gets it. The database is not asked: as with
     /// Firehose, a stream may be made before its table.
     ///

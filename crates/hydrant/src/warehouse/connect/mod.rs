@@ -28,6 +28,7 @@ use tokio::{
 };
 use tokio_postgres::{CancelToken, Client, Config, config::SslMode, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::task::TaskTracker;
 
 pub(in crate::warehouse) use self::guard::Refusal;
 use self::{
@@ -52,6 +53,8 @@ pub struct Connector {
     clock: Arc<dyn Clock>,
     provider: Arc<CryptoProvider>,
     trusted: OnceCell<Arc<Trusted>>,
+    /// CancelRequests on their way.
+    cancels: TaskTracker,
 }
 
 impl Connector {
@@ -66,7 +69,15 @@ impl Connector {
             clock,
             provider: Arc::new(aws_lc_rs::default_provider()),
             trusted: OnceCell::new_with(trusted.transpose()?),
+            cancels: TaskTracker::new(),
         })
+    }
+
+    /// Waits until what was cancelled so far has been cancelled there, or that took too long; seconds at most. For who is
+    /// about to end the process: a COPY that waits for a lock does not see its client go.
+    pub async fn settle(&self) {
+        self.cancels.close();
+        self.cancels.wait().await;
     }
 
     /// Connects to `url` as `user`.
@@ -83,6 +94,7 @@ impl Connector {
             url: url.clone(),
             tls: self.tls(url.tls).await?,
             clock: self.clock.clone(),
+            cancels: self.cancels.clone(),
         };
         let connected = tokio::select! {
             connected = place.connect(user, password) => connected?,
@@ -132,6 +144,7 @@ struct Place {
     url: JdbcUrl,
     tls: MakeRustlsConnect,
     clock: Arc<dyn Clock>,
+    cancels: TaskTracker,
 }
 
 impl Place {
@@ -262,13 +275,15 @@ impl Drop for Rest {
             return;
         };
         let (cancel, place) = (self.cancel.clone(), self.place.clone());
-        runtime.spawn(async move {
+        let cancels = place.cancels.clone();
+        let cancel = async move {
             let sent = tokio::select! {
                 sent = place.cancel(&cancel) => sent.is_ok(),
                 () = place.clock.sleep(END_TIMEOUT) => false,
             };
             tracing::debug!(sent, "a statement was cancelled with its connection");
-        });
+        };
+        cancels.spawn_on(cancel, &runtime);
     }
 }
 

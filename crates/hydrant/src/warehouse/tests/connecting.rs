@@ -314,6 +314,40 @@ async fn what_nobody_waits_for_is_cancelled_there() {
     watch.close().await;
 }
 
+#[test]
+fn a_process_that_ends_cancels_first() {
+    let Some(server) = server() else { return };
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let marker = format!("ending-{}", std::process::id());
+    let watching = runtime();
+    let mut watch = watching
+        .block_on(server.connect(&server.url(""), None))
+        .unwrap();
+    let ending = runtime();
+    ending.block_on(async {
+        let connector = Connector::new(Arc::new(SystemClock::new()), None).unwrap();
+        let password = Secret::new(&server.password);
+        let url = server.url("");
+        let connected = connector.connect(&url, &server.user, &password).await;
+        let mut connection = connected.unwrap();
+        let statement = format!("SELECT pg_sleep(3600) -- {marker}");
+        let running = tokio::spawn(async move {
+            connection.client().batch_execute(&statement).await.unwrap();
+        });
+        let mut watch = server.connect(&url, None).await.unwrap();
+        wait_until_listed(&mut watch, &marker, true).await;
+        running.abort();
+        let _ = running.await;
+        connector.settle().await;
+    });
+    drop(ending);
+    watching.block_on(wait_until_listed(&mut watch, &marker, false));
+    watching.block_on(watch.close());
+}
+
 #[tokio::test]
 async fn a_connection_that_ended_knows_why() {
     let Some(server) = server() else { return };
