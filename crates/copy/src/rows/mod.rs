@@ -5,9 +5,9 @@
 //! and shows again with more behind it. So **it makes no difference where a file is split**: whatever a parser
 //! decides, it decides from the file's bytes alone, never from where the window ends.
 //!
-//! * No allocation for a row or a field: [`Piece`]s and unescaped text lie in buffers that are used again.
+//! * No allocation for a row or a field: [`row::Piece`]s and unescaped text lie in buffers that are used again.
 //! * A row that is wrong costs itself alone; each format says how it finds the next one.
-//! * A row longer than [`MAX_ROW_BYTES`](crate::MAX_ROW_BYTES) is wrong as soon as so much of it was seen; the rest of
+//! * A row longer than [`MAX_ROW_BYTES`] is wrong as soon as so much of it was seen; the rest of
 //!   it is skipped without being held.
 
 mod csv;

@@ -237,7 +237,7 @@ pub struct Copy {
     pub manifest: String,
 }
 
-/// The answer to [`Copy`]: the manifest is loaded.
+/// The answer to [`struct@Copy`]: the manifest is loaded.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Copied {
     /// Rows that are in the table now; absent where the database does not say.

@@ -6,7 +6,7 @@
 //! intent saved → attempts → receipt kept → (entry kept) → span taken out of the checkpoint → log trimmed, (loader told)
 //! ```
 //!
-//! The entry is what a stream with a warehouse owes ([`load`](super::load)).
+//! The entry is what a stream with a warehouse owes ([`load`]).
 //!
 //! It holds a few numbers for the open buffer and at most [`SPANS_IN_FLIGHT`] intents, and stops following
 //! when it has them, so that its memory is the same for ten records and for ten million.

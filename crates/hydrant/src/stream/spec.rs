@@ -97,7 +97,7 @@ pub struct RedshiftSpec {
     pub jdbc_url: String,
     /// `Username`.
     pub username: String,
-    /// `Password`, sealed for the stream ([`StreamKey::to_string`] names the owner).
+    /// `Password`, sealed for the stream (its owner is the [`StreamKey`], as it prints).
     pub password: Sealed,
     /// `CopyCommand`.
     pub copy: CopyCommand,
