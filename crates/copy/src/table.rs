@@ -175,7 +175,18 @@ pub fn check_pasted(text: &str) -> Result<(), NameError> {
     }
     let (mut depth, mut quote) = (0usize, None);
     let mut before = None;
+    // Within what begins like a name, a $ is part of it; elsewhere it begins a string, as in $$…$$ and $tag$…$tag$.
+    let mut name = None;
     for (at, character) in text.char_indices() {
+        let continues = character == '_'
+            || character == '$'
+            || character.is_ascii_alphanumeric()
+            || !character.is_ascii();
+        name = match (quote, continues, name) {
+            (None, true, None) => Some(character != '$' && !character.is_ascii_digit()),
+            (None, true, within) => within,
+            _ => None,
+        };
         match (quote, character, before) {
             (_, '\0', _) => return Err(NameError::NotAName),
             // A doubled quote ends the name and begins it again, which comes to the same.
@@ -184,7 +195,9 @@ pub fn check_pasted(text: &str) -> Result<(), NameError> {
             (None, '"', _) => quote = Some(at),
             (None, ';', _) => return Err(NameError::NotPasted(";")),
             (None, '\'', _) => return Err(NameError::NotPasted("'")),
-            (None, '$', Some('$')) => return Err(NameError::NotPasted("$$")),
+            (None, '$', before) if before == Some('$') || name != Some(true) => {
+                return Err(NameError::NotPasted("$"));
+            }
             (None, '-', Some('-')) => return Err(NameError::NotPasted("--")),
             (None, '*', Some('/')) => return Err(NameError::NotPasted("/*")),
             (None, '(', _) => depth += 1,
@@ -386,7 +399,10 @@ mod tests {
         for (text, error) in [
             ("a; drop table b", "\";\" cannot stand here"),
             ("a from 's3://b/k'", "\"'\" cannot stand here"),
-            ("a$$b$$", "\"$$\" cannot stand here"),
+            ("a$$b$$", "\"$\" cannot stand here"),
+            ("t null $x$", "\"$\" cannot stand here"),
+            ("a, 1$x$", "\"$\" cannot stand here"),
+            ("\"a\"$x$", "\"$\" cannot stand here"),
             ("a -- b", "\"--\" cannot stand here"),
             ("a /* b", "\"/*\" cannot stand here"),
             ("a) from b (", "parentheses are not balanced"),
@@ -418,8 +434,8 @@ mod tests {
             let table = TableName::parse(&text).is_ok();
             let columns = ColumnList::parse(&text).is_ok();
             let pasted = check_pasted(&text);
-            // A name of $$ is one to PostgreSQL within a name only; here it is refused anywhere.
-            if (table || columns) && pasted != Err(NameError::NotPasted("$$")) {
+            // Two of them in a name are one to PostgreSQL; here they are refused anywhere.
+            if (table || columns) && pasted != Err(NameError::NotPasted("$")) {
                 prop_assert_eq!(pasted, Ok(()));
             }
         }

@@ -249,6 +249,15 @@ mod tests {
                 command("t", None, Some("quote $$ x $$")),
                 "Redshift.SyntaxError",
             ),
+            // A string that begins here and ends among the options, behind the keys; what is left is a comment.
+            (
+                command("t null $x$", None, Some("delimiter '$x$ --'")),
+                "Redshift.SyntaxError",
+            ),
+            (
+                command("t", Some("a, 1$x$"), Some("delimiter '$x$ --'")),
+                "Redshift.SyntaxError",
+            ),
             (
                 command("t", None, Some("csv manifest")),
                 "Redshift.IncorrectCopyOptions",
@@ -266,16 +275,20 @@ mod tests {
     /// The strings of `sql` as a database reads them; `None` where it is not one whole statement.
     fn strings(sql: &str, backslash_escapes: bool) -> Option<Vec<String>> {
         let (mut found, mut rest) = (Vec::new(), sql);
+        let in_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
         while let Some(first) = rest.chars().next() {
             let after = &rest[first.len_utf8()..];
             rest = match first {
                 ';' => return after.trim().is_empty().then_some(found),
-                '-' if after.starts_with('-') => return None,
-                '/' if after.starts_with('*') => return None,
+                '-' if after.starts_with('-') => after.split_once('\n').map_or("", |line| line.1),
+                '/' if after.starts_with('*') => after.split_once("*/")?.1,
+                c if c.is_alphabetic() || c == '_' => after.trim_start_matches(in_name),
                 '"' => after.split_once('"')?.1,
                 '$' => match after.split_once('$') {
                     Some((tag, body)) if tag.chars().all(char::is_alphanumeric) => {
-                        body.split_once(&format!("${tag}$"))?.1
+                        let (string, after) = body.split_once(&format!("${tag}$"))?;
+                        found.push(string.to_owned());
+                        after
                     }
                     _ => after,
                 },
@@ -299,16 +312,17 @@ mod tests {
                 _ => after,
             };
         }
-        None
+        // A comment has taken the end.
+        Some(found)
     }
 
     proptest! {
         // However a database reads strings, the keys are in the second one, alone, or the statement cannot be read at all.
         #[test]
         fn keys_stay_where_they_are_put(
-            table in "(a|\\$|\"|'|\\\\|;|-|/|\\*|\\(|\\)| |,){1,8}",
-            columns in "(a|\\$|\"|'|\\\\|;|-|/|\\*|\\(|\\)| |,){0,8}",
-            options in "(a|\\$|\"|'|\\\\|;|-|/|\\*|\\(|\\)| |,){0,12}",
+            table in "(a|1|\\$|\\$a\\$|\"|'|\\\\|;|-|/|\\*|\\(|\\)| |,){1,8}",
+            columns in "(a|1|\\$|\\$a\\$|\"|'|\\\\|;|-|/|\\*|\\(|\\)| |,){0,8}",
+            options in "(|a|csv )'?(a|\\$|\\$a\\$|\"|'|\\\\|;|-|--|/|\\*|\\(|\\)| |,){0,8}'?",
         ) {
             let command = command(&table, Some(&columns), Some(&options));
             let Ok(sql) = copy(&command, "s3://b/m", &role()) else {
