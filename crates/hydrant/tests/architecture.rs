@@ -51,7 +51,7 @@ const HOUSE: [(&str, &[&str]); 14] = [
     ("main", &["cli"]),
 ];
 
-/// What of the engine a destination may know: time and chance, but no log and no catalog.
+/// What of the engine destinations and warehouses may know: time and chance, but no log and no catalog.
 const ENGINE_FOR_DESTINATIONS: [&str; 4] = ["Chance", "Clock", "SystemClock", "Timestamp"];
 
 struct Source {
@@ -62,9 +62,12 @@ struct Source {
 }
 
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    sources_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+}
+
+fn sources_of(root: &Path) -> Vec<Source> {
     let mut files = Vec::new();
-    let mut directories = vec![root.clone()];
+    let mut directories = vec![root.to_owned()];
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
@@ -77,7 +80,7 @@ fn sources() -> Vec<Source> {
         }
     }
     let source = |path: PathBuf| {
-        let inside = path.strip_prefix(&root).unwrap();
+        let inside = path.strip_prefix(root).unwrap();
         let first = inside.components().next().unwrap().as_os_str();
         let module = first.to_str().unwrap().trim_end_matches(".rs").to_owned();
         let text = without_tests(&fs::read_to_string(&path).unwrap());
@@ -186,14 +189,38 @@ fn modules_use_only_what_lies_below_them() {
 }
 
 #[test]
-fn a_destination_knows_no_log() {
-    for source in sources().iter().filter(|s| s.module == "destination") {
+fn destinations_and_warehouses_know_no_log() {
+    let outside = |source: &&Source| matches!(&*source.module, "destination" | "warehouse");
+    for source in sources().iter().filter(outside) {
         for name in names_after("hydrant_engine", &source.text) {
             assert!(
                 ENGINE_FOR_DESTINATIONS.contains(&name.as_str()),
-                "{}: a destination must not know hydrant_engine::{name}",
+                "{}: must not know hydrant_engine::{name}",
                 source.path.display()
             );
+        }
+    }
+}
+
+#[test]
+fn copy_is_pure() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../copy/src");
+    let sources = sources_of(&root);
+    assert!(sources.len() > 20, "{}", sources.len());
+    for source in sources {
+        for door in [
+            "std::fs",
+            "std::net",
+            "std::env",
+            "std::time",
+            "std::thread",
+            "tokio",
+            "tracing",
+            "rand",
+        ] {
+            let used = source.text.contains(&format!("{door}::"))
+                || source.text.contains(&format!("{door};"));
+            assert!(!used, "{}: {door}", source.path.display());
         }
     }
 }
