@@ -13,7 +13,7 @@
 //! * INSERT and SELECT suffice. With UPDATE on `rows` their number is noted, with DELETE on `stl_load_errors` rows
 //!   older than [`KEPT_DAYS`] are removed.
 
-use tokio_postgres::{Client, Transaction, error::SqlState};
+use tokio_postgres::{Client, Transaction, error::SqlState, types::Type};
 
 use crate::{
     destination::DeliveryError,
@@ -108,7 +108,7 @@ impl Ledger {
     async fn look(client: &Client) -> Result<Option<Ledger>, DeliveryError> {
         // By the catalog: it may be read by all, and says nothing of names in a schema that one may not use.
         let found = client
-            .query_one(
+            .query_typed_one(
                 "SELECT count(*) = 2,
                     coalesce(bool_and(has_schema_privilege(n.oid, 'USAGE')
                         AND has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')), false),
@@ -144,11 +144,16 @@ impl Ledger {
     ) -> Result<Vec<String>, tokio_postgres::Error> {
         // In one order everywhere, or two loads of the same objects could wait for each other.
         let rows = transaction
-            .query(
+            .query_typed(
                 "INSERT INTO hydrant.loaded_objects (url, manifest, stream, table_name)
                 SELECT url, $2, $3, $4 FROM unnest($1::text[]) AS claimed(url) ORDER BY url COLLATE \"C\"
                 ON CONFLICT (url) DO NOTHING RETURNING url",
-                &[&urls, &claim.manifest, &claim.stream, &claim.table],
+                &[
+                    (&urls, Type::TEXT_ARRAY),
+                    (&claim.manifest, Type::TEXT),
+                    (&claim.stream, Type::TEXT),
+                    (&claim.table, Type::TEXT),
+                ],
             )
             .await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
@@ -166,11 +171,11 @@ impl Ledger {
                 .map(|(url, rows)| (url.as_str(), *rows))
                 .unzip();
             transaction
-                .execute(
+                .execute_typed(
                     "UPDATE hydrant.loaded_objects SET rows = noted.rows
                     FROM unnest($1::text[], $2::bigint[]) AS noted(url, rows)
                     WHERE loaded_objects.url = noted.url",
-                    &[&urls, &rows],
+                    &[(&urls, Type::TEXT_ARRAY), (&rows, Type::INT8_ARRAY)],
                 )
                 .await?;
         }

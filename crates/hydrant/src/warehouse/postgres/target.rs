@@ -11,7 +11,7 @@ use hydrant_copy::{
     Column, Kind,
     table::{ColumnList, quoted},
 };
-use tokio_postgres::{GenericClient, Row};
+use tokio_postgres::{GenericClient, Row, types::Type};
 
 use super::plan::Plan;
 use crate::{
@@ -48,16 +48,19 @@ impl Target {
     ) -> Result<Target, DeliveryError> {
         let in_words = |error| errors::in_words(&error);
         let row = client
-            .query_one(
+            .query_typed_one(
                 "SELECT c.oid, c.relname::text, quote_ident(n.nspname) || '.' || quote_ident(c.relname)
                 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                 WHERE c.oid = $1::text::regclass",
-                &[&plan.table.to_sql()],
+                &[(&plan.table.to_sql(), Type::TEXT)],
             )
             .await
             .map_err(in_words)?;
         let (oid, name, quoted): (u32, String, String) = (row.get(0), row.get(1), row.get(2));
-        let found = client.query(COLUMNS, &[&oid]).await.map_err(in_words)?;
+        let found = client
+            .query_typed(COLUMNS, &[(&oid, Type::OID)])
+            .await
+            .map_err(in_words)?;
         let found = found.iter().map(Found::from_row).collect();
         Ok(Target {
             oid,
