@@ -261,8 +261,10 @@ def test_what_a_redshift_destination_cannot_be(node, wire, name, caller):
 # --- on the wire ------------------------------------------------------------------------------------------------------
 
 
-def test_its_description_fits_both_models(wire, name):
-    """Today's patterns, too, where what was sent fits them."""
+@pytest.mark.s3
+def test_its_description_fits_both_models(s3_node, name):
+    """Today's patterns, too, where what was sent fits them. A host of Amazon's is Redshift, which reads no directory."""
+    wire = s3_node.wire()
     url = "jdbc:postgresql://c.abc.us-east-1.redshift.amazonaws.com:5439/dev"
     everything = redshift(
         name, ClusterJDBCURL=url, RetryOptions={"DurationInSeconds": 7200}, S3BackupMode="Disabled",

@@ -223,7 +223,13 @@ class Radosgw:
 
     def _run(self, program: str, *args: str) -> str:
         command = [program, *args] if program == "monmaptool" else self._command(program, *args)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS)
+        except subprocess.TimeoutExpired:
+            # A monitor ends itself when the disk is nearly full, and its clients wait for it.
+            said = "".join(f"\n{out.name}: {out.read_text(errors='replace')[-2000:]}" for out in self.dir.glob("*.out"))
+            free = shutil.disk_usage(self.dir).free >> 20
+            raise RuntimeError(f"{' '.join(command)}: no answer in {START_SECONDS} s; {free} MiB of disk are free{said}") from None
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} failed ({done.returncode}):\n{done.stdout}{done.stderr}")
         return done.stdout
