@@ -22,12 +22,13 @@
 //! | [`cut`] | when a buffer becomes a span; pure |
 //! | [`object`], [`compress`], [`encode`] | an object's name, headers and bytes |
 //! | [`retry`] | pauses and the 24 hours; pure |
-//! | [`held`], [`checkpoint`], [`receipts`] | what the catalog keeps |
+//! | [`held`], [`checkpoint`], [`by_span`], [`receipts`] | what the catalog keeps |
 //! | [`attempt`], [`worker`], [`supervisor`] | a span, a stream, all streams |
 //! | [`load`] | from the bucket into a warehouse |
 //! | [`status`] | what people are told |
 
 pub(crate) mod attempt;
+pub(crate) mod by_span;
 pub mod checkpoint;
 pub(crate) mod compress;
 pub mod cut;

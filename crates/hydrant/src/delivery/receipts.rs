@@ -18,7 +18,7 @@ use hydrant_engine::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{checkpoint::Span, load::status::LoadFate};
+use super::{by_span, checkpoint::Span, load::status::LoadFate};
 
 /// The catalog prefix of all receipts.
 pub const CATALOG_PREFIX: &str = "receipt/";
@@ -83,11 +83,11 @@ impl SpanReceipt {
 }
 
 fn lane_prefix(lane: LaneId) -> String {
-    format!("{CATALOG_PREFIX}{lane}/")
+    by_span::lane_prefix(CATALOG_PREFIX, lane)
 }
 
 fn catalog_key(lane: LaneId, start: Position) -> String {
-    format!("{CATALOG_PREFIX}{lane}/{:020}", start.0)
+    by_span::catalog_key(CATALOG_PREFIX, lane, start)
 }
 
 /// The lane and first position of such a key.
@@ -103,22 +103,7 @@ pub(crate) async fn keep(
     start: Position,
     receipt: &SpanReceipt,
 ) -> Result<(), CatalogError> {
-    let key = catalog_key(lane, start);
-    // A struct of strings and numbers always serialises.
-    let value = Bytes::from(serde_json::to_vec(receipt).unwrap_or_default());
-    let mut expect = Expect::Absent;
-    loop {
-        match catalog.put(&key, value.clone(), expect).await {
-            Ok(_) => return Ok(()),
-            Err(CatalogError::Conflict { .. }) => {
-                expect = match catalog.get(&key).await? {
-                    Some(found) => Expect::Exactly(found.version),
-                    None => Expect::Absent,
-                };
-            }
-            Err(error) => return Err(error),
-        }
-    }
+    by_span::keep(catalog, &catalog_key(lane, start), receipt).await
 }
 
 /// The receipt of the span that held `position`, if it is still kept, and where that span began.

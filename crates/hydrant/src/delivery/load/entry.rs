@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use hydrant_engine::{Catalog, CatalogError, Expect, LaneId, Position};
+use hydrant_engine::{Catalog, CatalogError, LaneId, Position};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    delivery::{checkpoint::Intent, held::HeldError},
+    delivery::{by_span, checkpoint::Intent, held::HeldError},
     stream::RedshiftSpec,
 };
 
@@ -53,11 +53,11 @@ impl Entry {
 }
 
 fn lane_prefix(lane: LaneId) -> String {
-    format!("{CATALOG_PREFIX}{lane}/")
+    by_span::lane_prefix(CATALOG_PREFIX, lane)
 }
 
 fn catalog_key(lane: LaneId, start: Position) -> String {
-    format!("{CATALOG_PREFIX}{lane}/{:020}", start.0)
+    by_span::catalog_key(CATALOG_PREFIX, lane, start)
 }
 
 /// Keeps an entry; one that is there from before a crash is replaced.
@@ -67,22 +67,7 @@ pub(crate) async fn keep(
     start: Position,
     entry: &Entry,
 ) -> Result<(), CatalogError> {
-    let key = catalog_key(lane, start);
-    // A struct of strings and numbers always serialises.
-    let value = Bytes::from(serde_json::to_vec(entry).unwrap_or_default());
-    let mut expect = Expect::Absent;
-    loop {
-        match catalog.put(&key, value.clone(), expect).await {
-            Ok(_) => return Ok(()),
-            Err(CatalogError::Conflict { .. }) => {
-                expect = match catalog.get(&key).await? {
-                    Some(found) => Expect::Exactly(found.version),
-                    None => Expect::Absent,
-                };
-            }
-            Err(error) => return Err(error),
-        }
-    }
+    by_span::keep(catalog, &catalog_key(lane, start), entry).await
 }
 
 /// Whether the object of the span that begins at `start` is still to be loaded.

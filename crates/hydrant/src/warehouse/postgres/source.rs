@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use hydrant_copy::{
     jsonpaths::{JsonPaths, MAX_JSONPATHS_BYTES},
     manifest::{Entry, MAX_MANIFEST_BYTES, Manifest, S3Url},
@@ -15,6 +15,9 @@ use crate::{
     stream::S3Spec,
     warehouse::errors::Code,
 };
+
+/// Objects that are looked for at a time: a manifest may name 100,000 that need not be there.
+const LOOKS_AT_ONCE: usize = 8;
 
 /// Reads objects with the credentials of a stream's S3 leg.
 #[derive(Clone, Copy, Debug)]
@@ -43,17 +46,20 @@ impl Source<'_> {
 
     /// Those of `entries` that must be there or are.
     pub(super) async fn present(&self, entries: Vec<Entry>) -> Result<Vec<S3Url>, DeliveryError> {
-        let mut present = Vec::with_capacity(entries.len());
-        for entry in entries {
+        let present = futures::stream::iter(entries).map(async |entry| {
             if !entry.mandatory {
                 match self.open(&entry.url).await {
-                    Err(error) if error.code() == Code::MissingS3File.as_str() => continue,
+                    Err(error) if error.code() == Code::MissingS3File.as_str() => return Ok(None),
                     opened => drop(opened?),
                 }
             }
-            present.push(entry.url);
-        }
-        Ok(present)
+            Ok(Some(entry.url))
+        });
+        let present = present.buffered(LOOKS_AT_ONCE);
+        present
+            .try_filter_map(async |found| Ok(found))
+            .try_collect()
+            .await
     }
 
     /// An object's bytes, as they are stored.
