@@ -105,6 +105,17 @@ impl<S: State> Held<S> {
         }
     }
 
+    /// Whether the value is still this writer's, without writing it: before something is done that is not fenced itself.
+    pub(crate) async fn check(&self) -> Result<(), HeldError> {
+        let Some(found) = self.catalog.get(&self.key).await? else {
+            return Err(HeldError::Fenced(self.lane));
+        };
+        match *decode::<S>(self.lane, &found.value)?.lease() == self.lease {
+            true => Ok(()),
+            false => Err(HeldError::Fenced(self.lane)),
+        }
+    }
+
     /// Writes the state as it is now. After an error other than `Fenced` it may be called again.
     pub(crate) async fn save(&mut self) -> Result<(), HeldError> {
         let value = encode(&self.state);

@@ -11,7 +11,7 @@
 //! It holds a few numbers for the open buffer and at most [`SPANS_IN_FLIGHT`] intents, and stops following
 //! when it has them, so that its memory is the same for ten records and for ten million.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, stream::BoxStream};
 use hydrant_engine::{CatalogError, FrameMeta, LogError, Position, Timestamp};
@@ -124,10 +124,6 @@ impl Worker {
                 }
             }
         };
-        // An object whose span is still planned is delivered again, perhaps under another name.
-        let planned = |start| checkpoint.state.spans.iter().any(|i| i.span.start == start);
-        lane.pending
-            .add(owed.into_iter().filter(|(start, _)| !planned(*start)));
         lane.broken(None);
         lane.show(&checkpoint.state);
         let cursor = checkpoint.state.cursor;
@@ -149,6 +145,7 @@ impl Worker {
             trimmed: Position::START,
         };
         // What a crash may have left undone.
+        worker.settle_owed(owed).await?;
         worker.trim().await;
         for intent in worker.checkpoint.state.spans.clone() {
             worker.attempt(Arc::new(intent));
@@ -448,7 +445,6 @@ impl Worker {
             }
             Done::Delivered { damaged } => {
                 let intent = spans.remove(at);
-                self.keep_receipt(&intent, Outcome::Delivered).await;
                 owed = self.owe(&intent).await?;
                 self.count_delivered(&intent);
                 self.count_damaged(damaged);
@@ -473,18 +469,44 @@ impl Worker {
         Ok(())
     }
 
-    /// Keeps what is owed for a span that was delivered, however long it takes: this is no receipt.
+    /// Takes up what was owed before a crash. What is owed was delivered, so a span that is still planned leaves the checkpoint
+    /// now: planned anew, it might be owed twice, or not.
+    async fn settle_owed(&mut self, owed: Vec<(Position, entry::Entry)>) -> Result<(), Ended> {
+        let owed: BTreeMap<_, _> = owed.into_iter().collect();
+        let spans = &mut self.checkpoint.state.spans;
+        let planned = spans.len();
+        spans.retain(|intent| !owed.contains_key(&intent.span.start));
+        if spans.len() < planned {
+            self.save().await?;
+        }
+        self.lane.pending.add(owed);
+        Ok(())
+    }
+
+    /// Keeps receipt and entry of what is owed for a span that was delivered, however long it takes. Not when another has
+    /// taken over meanwhile: it may have loaded that object already, and would load it again.
     async fn owe(&mut self, intent: &Intent) -> Result<Option<entry::Entry>, Ended> {
         let Some(owed) = entry::Entry::owed(intent) else {
+            self.keep_receipt(intent, Outcome::Delivered).await;
             return Ok(None);
         };
         let catalog = self.context.engine.catalog.clone();
-        while let Err(error) = entry::keep(&*catalog, self.lane.id, intent.span.start, &owed).await
-        {
-            let error = trouble(&self.context, &self.lane, error.into())?;
+        loop {
+            let kept = match self.checkpoint.check().await {
+                Ok(()) => {
+                    self.keep_receipt(intent, Outcome::Delivered).await;
+                    let start = intent.span.start;
+                    let kept = entry::keep(&*catalog, self.lane.id, start, &owed).await;
+                    kept.map_err(HeldError::from)
+                }
+                Err(error) => Err(error),
+            };
+            let Err(error) = kept else {
+                return Ok(Some(owed));
+            };
+            let error = trouble(&self.context, &self.lane, error)?;
             self.be_held_up(&error).await?;
         }
-        Ok(Some(owed))
     }
 
     fn count_damaged(&mut self, frames: u64) {

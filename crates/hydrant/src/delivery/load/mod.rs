@@ -8,8 +8,8 @@
 //! * **One loader for each stream** that has a warehouse, or has objects left from when it had one. It belongs to the
 //!   stream's worker and ends with it. It runs one COPY at a time, of everything that has accumulated meanwhile.
 //! * **An entry before the span goes.** The worker keeps an object's [`entry`] before it takes the span out of the checkpoint, and
-//!   tells the loader only after that. A crash in between repeats the delivery and rewrites the entry, which nobody can
-//!   have loaded: so an object is never loaded under two names, and none is forgotten.
+//!   tells the loader only after that. After a crash in between, the entry says that the object was delivered, and the span goes
+//!   before anything else is done with it: so an object is never loaded under two names, and none is forgotten.
 //! * **Settled before anything is deleted.** That a manifest is loaded, or given up, is one write of the loader's own
 //!   catalog value ([`state`]). What follows (receipts, entries) is repeated after a crash. Between the database's commit and that
 //!   write lies the only moment in which a crash repeats a COPY; there the warehouse's ledger knows.

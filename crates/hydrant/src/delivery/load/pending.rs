@@ -1,7 +1,7 @@
 //! A lane's objects that wait to be loaded, shared by worker (adds), loader (takes away), flush and trace (look).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -83,6 +83,11 @@ impl Pending {
     pub(crate) fn first(&self) -> Option<Position> {
         let waiting = self.waiting();
         waiting.entries.first_key_value().map(|(start, _)| *start)
+    }
+
+    /// First positions of all spans.
+    pub(crate) fn starts(&self) -> BTreeSet<Position> {
+        self.waiting().entries.keys().copied().collect()
     }
 
     pub(crate) fn totals(&self) -> Totals {

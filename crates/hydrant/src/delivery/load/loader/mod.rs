@@ -91,6 +91,7 @@ impl Loader {
                 Err(error) => held_up(&context, &lane, &error).await?,
             }
         };
+        forget_settled(&context, &lane).await?;
         let loader = Loader {
             nudge: lane.nudge.subscribe(),
             pending: lane.pending.subscribe(),
@@ -267,4 +268,21 @@ async fn held_up(context: &Context, lane: &Lane, error: &HeldError) -> Result<()
         () = lane.stop.cancelled() => Err(Ended::Stopped),
         () = context.clock.sleep(TROUBLE_PAUSE) => Ok(()),
     }
+}
+
+/// Takes away what waits no more: whoever had the lane before may have settled it after the worker looked.
+async fn forget_settled(context: &Context, lane: &Lane) -> Result<(), Ended> {
+    let mut settled = lane.pending.starts();
+    let kept = loop {
+        match entry::list(&*context.engine.catalog, lane.id).await {
+            Ok(kept) => break kept,
+            Err(error) => held_up(context, lane, &error).await?,
+        }
+    };
+    for (start, _) in kept {
+        settled.remove(&start);
+    }
+    let settled: Vec<_> = settled.into_iter().collect();
+    lane.pending.remove(&settled);
+    Ok(())
 }
