@@ -25,6 +25,7 @@
 //! | [`held`], [`checkpoint`], [`by_span`], [`receipts`] | what the catalog keeps |
 //! | [`attempt`], [`worker`], [`supervisor`] | a span, a stream, all streams |
 //! | [`load`] | from the bucket into a warehouse |
+//! | [`ended`] | how workers and loaders end |
 //! | [`status`] | what people are told |
 
 pub(crate) mod attempt;
@@ -33,6 +34,7 @@ pub mod checkpoint;
 pub(crate) mod compress;
 pub mod cut;
 pub mod encode;
+pub(crate) mod ended;
 pub(crate) mod flush;
 pub(crate) mod held;
 pub(crate) mod lane;

@@ -55,6 +55,17 @@ pub struct LastError {
     pub message: String,
 }
 
+impl LastError {
+    /// The node's own trouble.
+    pub(crate) fn internal(time: Timestamp, error: &impl std::fmt::Display) -> Self {
+        LastError {
+            time,
+            code: "InternalError".to_owned(),
+            message: error.to_string(),
+        }
+    }
+}
+
 /// Where a record is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]

@@ -26,12 +26,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Context, TraceError, checkpoint,
+    ended::Ended,
     flush::Asked,
     lane::{Lane, Shown},
     load::{self, ask, entry, pending::Totals, status::LoadFate},
     receipts::{self, Outcome},
     status::Trace,
-    worker::{self, Ended, Inputs},
+    worker::{self, Inputs},
 };
 use crate::stream::{DeliveryStream, RecordId, RegistryError, Status};
 

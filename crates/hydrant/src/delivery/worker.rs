@@ -11,10 +11,10 @@
 //! It holds a few numbers for the open buffer and at most [`SPANS_IN_FLIGHT`] intents, and stops following
 //! when it has them, so that its memory is the same for ten records and for ten million.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{FutureExt, StreamExt, stream::BoxStream};
-use hydrant_engine::{CatalogError, FrameMeta, LogError, Position, Timestamp};
+use hydrant_engine::{FrameMeta, LogError, Position, Timestamp};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -25,6 +25,7 @@ use super::{
     attempt::{Attempts, Done},
     checkpoint::{Checkpoint, Intent},
     cut::{Buffer, Limits},
+    ended::{Ended, TROUBLE_PAUSE},
     flush::{Asked, Flushes},
     held::HeldError,
     lane::Lane,
@@ -34,21 +35,8 @@ use super::{
 };
 use crate::stream::{DeliveryStream, RedshiftSpec};
 
-/// The pause after the log or the catalog failed.
-pub(crate) const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 /// Frames taken in a row before other events are looked at.
 const FRAMES_AT_ONCE: usize = 1024;
-
-/// Why a worker ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// It was told to.
-    Stopped,
-    /// Another worker owns the lane.
-    Fenced,
-    /// The checkpoint is not one that this release can read.
-    Unreadable,
-}
 
 /// What a worker is given besides the node's [`Context`].
 #[derive(Debug)]
@@ -342,7 +330,7 @@ impl Worker {
             return Ok(());
         }
         tracing::error!(stream = %self.lane.key, %error, "the log cannot be followed; trying again");
-        let error = internal(self.context.clock.now(), &error);
+        let error = LastError::internal(self.context.clock.now(), &error);
         self.be_held_up(&error).await?;
         self.following = Some(self.context.engine.log.follow(self.lane.id, self.taken));
         Ok(())
@@ -638,7 +626,7 @@ impl Worker {
                 self.ahead = position.next();
             }
             Some(Err(error)) => {
-                let error = internal(self.context.clock.now(), &error);
+                let error = LastError::internal(self.context.clock.now(), &error);
                 self.flushes.fail_all(&error);
             }
             None => self.flushes.found(self.taken),
@@ -706,8 +694,8 @@ async fn next(following: &mut Option<Following>) -> Option<Result<FrameMeta, Log
 
 /// Shows that the catalog makes trouble; an end, where waiting does not help.
 fn trouble(context: &Context, lane: &Lane, error: HeldError) -> Result<LastError, Ended> {
-    let words = internal(context.clock.now(), &error);
-    let ended = fatal(&error);
+    let words = LastError::internal(context.clock.now(), &error);
+    let ended = error.end();
     if ended != Some(Ended::Stopped) {
         tracing::error!(stream = %lane.key, lane = %lane.id, %error, "delivery is held up");
         lane.broken(Some(words.clone()));
@@ -718,27 +706,9 @@ fn trouble(context: &Context, lane: &Lane, error: HeldError) -> Result<LastError
     }
 }
 
-/// The end that such an error means; `None` where waiting may help.
-pub(crate) fn fatal(error: &HeldError) -> Option<Ended> {
-    match error {
-        HeldError::Fenced(_) => Some(Ended::Fenced),
-        HeldError::Unreadable { .. } => Some(Ended::Unreadable),
-        HeldError::Catalog(CatalogError::Closed) => Some(Ended::Stopped),
-        HeldError::Catalog(_) => None,
-    }
-}
-
 /// The warehouse that objects planned for this stream now go on to.
 fn load_of(stream: &DeliveryStream) -> Option<Arc<RedshiftSpec>> {
     stream.destination.redshift().cloned().map(Arc::new)
-}
-
-pub(crate) fn internal(time: Timestamp, error: &impl std::fmt::Display) -> LastError {
-    LastError {
-        time,
-        code: "InternalError".to_owned(),
-        message: error.to_string(),
-    }
 }
 
 /// Waits a while, and answers who asks for a flush meanwhile.

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::Loader;
 use crate::{
     delivery::{
+        ended::Ended,
         lane::in_words,
         load::{
             ask::{Asked, CopyError},
@@ -13,7 +14,6 @@ use crate::{
             status::{GivenUp, LastSuccess, LoadFate, warehouse_name},
         },
         receipts,
-        worker::Ended,
     },
     stream::RedshiftSpec,
     warehouse::{Load, Loaded},

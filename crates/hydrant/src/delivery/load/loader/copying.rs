@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::Loader;
 use crate::{
     delivery::{
+        ended::Ended,
         lane::in_words,
         load::{
             attempt, batch,
@@ -13,7 +14,6 @@ use crate::{
             status::{LastSuccess, LoadFate, LoadShown, warehouse_name},
         },
         retry::Next,
-        worker::Ended,
     },
     destination::DeliveryError,
     stream::{DeliveryStream, RedshiftSpec, S3Spec},

@@ -3,6 +3,7 @@
 use super::Loader;
 use crate::{
     delivery::{
+        ended::Ended,
         lane::in_words,
         load::{
             batch, retry,
@@ -11,7 +12,6 @@ use crate::{
         },
         retry::Next,
         status::LastError,
-        worker::Ended,
     },
     destination::DeliveryError,
 };

@@ -32,10 +32,11 @@ use crate::{
     delivery::{
         Context,
         cut::Age,
+        ended::{Ended, TROUBLE_PAUSE},
         held::{Held, HeldError},
         lane::Lane,
         receipts,
-        worker::{Ended, TROUBLE_PAUSE, fatal, internal},
+        status::LastError,
     },
     metrics::delivery::LoadSeries,
     stream::DeliveryStream,
@@ -254,10 +255,10 @@ impl Loader {
 
 /// Shows that the catalog makes trouble, and waits a while; an end, where waiting does not help.
 async fn held_up(context: &Context, lane: &Lane, error: &HeldError) -> Result<(), Ended> {
-    let ended = fatal(error);
+    let ended = error.end();
     if ended != Some(Ended::Stopped) {
         tracing::error!(stream = %lane.key, lane = %lane.id, %error, "loading is held up");
-        let words = internal(context.clock.now(), error);
+        let words = LastError::internal(context.clock.now(), error);
         lane.shown().load.broken = Some(words.clone());
         lane.failed_once(words);
     }
