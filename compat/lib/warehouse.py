@@ -1,6 +1,5 @@
 """Streams that load into PostgreSQL: their configuration, their tables, and what the admin port says of their COPYs."""
 
-import json
 import os
 import subprocess
 
@@ -77,7 +76,3 @@ def copy_status(node: Node, name: str) -> dict:
 def seed() -> int:
     """HYDRANT_SEED, or chance; for the report."""
     return int(os.environ.get("HYDRANT_SEED") or int.from_bytes(os.urandom(4), "big"))
-
-
-def pretty(value) -> str:
-    return json.dumps(value, indent=1, sort_keys=True)

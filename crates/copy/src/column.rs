@@ -85,11 +85,6 @@ impl Kind {
             _ => Kind::Other(type_name.to_owned()),
         }
     }
-
-    /// Whether `EMPTYASNULL`, `BLANKSASNULL`, `TRIMBLANKS` and `TRUNCATECOLUMNS` speak of it.
-    pub fn is_text(&self) -> bool {
-        matches!(self, Kind::Char(_) | Kind::Varchar(_))
-    }
 }
 
 /// Precision in the upper half; the scale is a signed number of 11 bits (before PostgreSQL 15 it was at most the

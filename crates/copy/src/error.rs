@@ -29,11 +29,6 @@ impl ErrorCode {
         1202,
         "Input data had more columns than were defined in the DDL.",
     );
-    /// Fewer fields than columns.
-    pub const TOO_FEW_COLUMNS: ErrorCode = code(
-        1203,
-        "Input data had fewer columns than were defined in the DDL.",
-    );
     /// A number too large, a text too long.
     pub const RANGE: ErrorCode = code(
         1204,
@@ -54,8 +49,6 @@ impl ErrorCode {
     pub const DECIMAL: ErrorCode = code(1209, "DECIMAL data type format error.");
     /// Not a truth value.
     pub const BOOLEAN: ErrorCode = code(1210, "BOOLEAN data type format error.");
-    /// A line without anything.
-    pub const NO_DATA: ErrorCode = code(1211, "Input line contained no data.");
     /// NULL where NULL may not be.
     pub const NOT_NULL: ErrorCode = code(1213, "A field specified as NOT NULL contained no data.");
     /// A row ends before its last field.
