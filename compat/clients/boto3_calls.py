@@ -5,26 +5,12 @@ set, the shims of that directory are loaded first.
 """
 
 import json
-import os
-import sys
 
-if os.environ.get("HYDRANT_SHIMS"):
-    sys.path.insert(0, os.environ["HYDRANT_SHIMS"])
-    import shims  # noqa: F401
+from boto3_client import client, given  # first: it loads the shims
 
-import boto3
 import botocore
 from botocore import xform_name
 from botocore.exceptions import ClientError
-
-given = json.load(sys.stdin)
-client = boto3.client(
-    "firehose",
-    endpoint_url=given["endpoint"],
-    region_name=given["region"],
-    aws_access_key_id=given["access_key"],
-    aws_secret_access_key=given["secret_key"],
-)
 
 
 def call(operation, members):

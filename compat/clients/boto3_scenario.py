@@ -5,26 +5,14 @@ JSON on standard input and output. With HYDRANT_SHIMS set, the shims of that dir
 
 import base64
 import json
-import os
-import sys
 import time
 
-if os.environ.get("HYDRANT_SHIMS"):
-    sys.path.insert(0, os.environ["HYDRANT_SHIMS"])
-    import shims  # noqa: F401
+from boto3_client import client, given  # first: it loads the shims
 
 import boto3
 import botocore
 from botocore.exceptions import ClientError
 
-given = json.load(sys.stdin)
-client = boto3.client(
-    "firehose",
-    endpoint_url=given["endpoint"],
-    region_name=given["region"],
-    aws_access_key_id=given["access_key"],
-    aws_secret_access_key=given["secret_key"],
-)
 stream = {"DeliveryStreamName": given["stream"]}
 
 

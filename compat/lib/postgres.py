@@ -9,7 +9,6 @@ PostgreSQL does not run as root: then it runs as the user `postgres`, whom the p
 
 import argparse
 import ctypes
-import json
 import os
 import pathlib
 import pwd
@@ -21,7 +20,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from radosgw import free_port  # noqa: E402
+from radosgw import free_port, lend  # noqa: E402
 
 USER = "hydrant"
 PASSWORD = "pg-test-Passw0rd"
@@ -186,13 +185,7 @@ def main() -> int:
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with Postgres() as server:
-        info = json.dumps(server.info())
-        if args.run:
-            return subprocess.run(args.run, env={**os.environ, "HYDRANT_TEST_POSTGRES": info}).returncode
-        print(info, flush=True)
-        while sys.stdin.buffer.read(4096):
-            pass
-    return 0
+        return lend("HYDRANT_TEST_POSTGRES", server.info(), args.run)
 
 
 if __name__ == "__main__":

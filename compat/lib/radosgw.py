@@ -280,6 +280,17 @@ class Radosgw:
             process.wait()
 
 
+def lend(variable: str, info: dict, command: list[str] | None) -> int:
+    """Runs `command` with the JSON of a running server in `variable`; without one, prints it and waits for the end of stdin."""
+    told = json.dumps(info)
+    if command:
+        return subprocess.run(command, env={**os.environ, variable: told}).returncode
+    print(told, flush=True)
+    while sys.stdin.buffer.read(4096):
+        pass
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Start a throw-away radosgw on 127.0.0.1.")
     parser.add_argument("--bucket", action="append", default=[], help="create this bucket (repeatable)")
@@ -289,13 +300,7 @@ def main() -> int:
     with Radosgw() as store:
         for bucket in args.bucket:
             store.make_bucket(bucket)
-        info = json.dumps({**store.info(), "bucket": args.bucket[0] if args.bucket else None})
-        if args.run:
-            return subprocess.run(args.run, env={**os.environ, "HYDRANT_TEST_S3": info}).returncode
-        print(info, flush=True)
-        while sys.stdin.buffer.read(4096):
-            pass
-    return 0
+        return lend("HYDRANT_TEST_S3", {**store.info(), "bucket": args.bucket[0] if args.bucket else None}, args.run)
 
 
 if __name__ == "__main__":

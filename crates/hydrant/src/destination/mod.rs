@@ -17,6 +17,9 @@ pub mod s3;
 
 #[cfg(test)]
 pub(crate) mod conformance;
+#[cfg(test)]
+#[path = "tests/started.rs"]
+pub(crate) mod started;
 
 use std::{fmt, sync::Arc};
 

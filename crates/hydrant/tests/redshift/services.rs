@@ -3,12 +3,10 @@
 //! `HYDRANT_TEST_S3` and `HYDRANT_TEST_POSTGRES` say where they are. Without one it is started, if Debian's packages for it are
 //! installed, and tests say so if they are not.
 
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
-    sync::OnceLock,
-};
+#[path = "../../src/destination/tests/started.rs"]
+mod started;
+
+use std::{process::Child, sync::OnceLock};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -57,25 +55,9 @@ fn found<T: DeserializeOwned>(
     helper: &str,
     needs: &str,
 ) -> Option<(T, Option<Child>)> {
-    if let Ok(json) = std::env::var(variable) {
-        return Some((serde_json::from_str(&json).unwrap(), None));
-    }
-    let helper = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../compat/lib")
-        .join(helper);
-    if !helper.exists() || !Path::new(needs).exists() {
+    let found = started::found(variable, helper, &[needs]);
+    if found.is_none() {
         eprintln!("skipped: neither {variable} nor {needs}");
-        return None;
     }
-    // It ends when its standard input closes, which is when this process ends.
-    let mut child = Command::new("python3")
-        .arg(helper)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let mut told = BufReader::new(child.stdout.take().unwrap());
-    told.read_line(&mut line).unwrap();
-    Some((serde_json::from_str(&line).unwrap(), Some(child)))
+    found
 }

@@ -4,9 +4,8 @@
 //! these tests start one themselves if Debian's `radosgw` is installed, and say so if it is not.
 
 use std::{
-    io::{BufRead, BufReader},
-    path::{Path as FilePath, PathBuf},
-    process::{Child, Command, Stdio},
+    path::PathBuf,
+    process::Child,
     sync::{Arc, OnceLock},
 };
 
@@ -26,6 +25,7 @@ use crate::{
     destination::{
         Buckets, DeliveryError, Destination, Destinations, Object,
         conformance::{self, Inspect, noise, object},
+        started,
     },
     stream::{BufferingHints, CompressionFormat, Encryption, S3Spec},
 };
@@ -48,34 +48,12 @@ struct Info {
 /// The store, started at most once.
 fn info() -> Option<&'static Info> {
     static INFO: OnceLock<Option<(Info, Option<Child>)>> = OnceLock::new();
-    let found = INFO.get_or_init(|| match std::env::var("HYDRANT_TEST_S3") {
-        Ok(json) => Some((serde_json::from_str(&json).unwrap(), None)),
-        Err(_) => start(),
-    });
+    let needs = ["/usr/bin/radosgw", "/usr/bin/ceph-osd"];
+    let found = INFO.get_or_init(|| started::found("HYDRANT_TEST_S3", "radosgw.py", &needs));
     if found.is_none() {
         eprintln!("skipped: neither HYDRANT_TEST_S3 nor Debian's radosgw, ceph-mon and ceph-osd");
     }
     found.as_ref().map(|(info, _)| info)
-}
-
-/// It ends when its standard input closes, which is when this process ends.
-fn start() -> Option<(Info, Option<Child>)> {
-    let helper = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../../compat/lib/radosgw.py");
-    let installed = |name: &str| FilePath::new("/usr/bin").join(name).exists();
-    if !helper.exists() || !installed("radosgw") || !installed("ceph-osd") {
-        return None;
-    }
-    let mut child = Command::new("python3")
-        .arg(helper)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    Some((serde_json::from_str(&line).unwrap(), Some(child)))
 }
 
 /// A plain client of its own, for buckets and for looking.

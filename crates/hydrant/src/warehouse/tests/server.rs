@@ -4,9 +4,8 @@
 //! if Debian's `postgresql` is installed, and tests say so if it is not.
 
 use std::{
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::PathBuf,
+    process::Child,
     sync::{Arc, OnceLock},
 };
 
@@ -15,7 +14,7 @@ use serde::Deserialize;
 
 use crate::{
     credentials::Secret,
-    destination::DeliveryError,
+    destination::{DeliveryError, started},
     warehouse::{
         connect::{Connection, Connector},
         jdbc::JdbcUrl,
@@ -37,33 +36,13 @@ pub(crate) struct Server {
 /// The server, started at most once.
 pub(crate) fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<(Server, Option<Child>)>> = OnceLock::new();
-    let found = SERVER.get_or_init(|| match std::env::var("HYDRANT_TEST_POSTGRES") {
-        Ok(json) => Some((serde_json::from_str(&json).unwrap(), None)),
-        Err(_) => start(),
-    });
+    let needs = ["/usr/lib/postgresql"];
+    let found =
+        SERVER.get_or_init(|| started::found("HYDRANT_TEST_POSTGRES", "postgres.py", &needs));
     if found.is_none() {
         eprintln!("skipped: neither HYDRANT_TEST_POSTGRES nor Debian's postgresql");
     }
     found.as_ref().map(|(server, _)| server)
-}
-
-/// It ends when its standard input closes, which is when this process ends.
-fn start() -> Option<(Server, Option<Child>)> {
-    let helper = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compat/lib/postgres.py");
-    if !helper.exists() || !Path::new("/usr/lib/postgresql").exists() {
-        return None;
-    }
-    let mut child = Command::new("python3")
-        .arg(helper)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    Some((serde_json::from_str(&line).unwrap(), Some(child)))
 }
 
 impl Server {
