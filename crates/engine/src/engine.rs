@@ -12,6 +12,7 @@ use crate::{
     local::{self, RecoveryReport, disk::Disk},
     log::Log,
     mem,
+    threads::{SystemThreads, Threads, blocking},
 };
 
 /// All that must survive a crash. Cheap to clone.
@@ -62,8 +63,10 @@ pub struct EngineParts {
     pub disk: Disk,
     /// Makes the nonces of segments. The log is as safe from forged frames as this is unpredictable.
     pub chance: Chance,
-    /// Measures how long recovery took.
+    /// Measures how long recovery took, and pauses.
     pub clock: Arc<dyn Clock>,
+    /// The door to threads.
+    pub threads: Arc<dyn Threads>,
 }
 
 impl EngineParts {
@@ -76,6 +79,7 @@ impl EngineParts {
             disk: Disk::new(),
             chance: Chance::from_os()?,
             clock: Arc::new(SystemClock::new()),
+            threads: Arc::new(SystemThreads),
         })
     }
 }
@@ -164,7 +168,8 @@ impl Engine {
         parts: EngineParts,
     ) -> Result<(Self, RecoveryReport), OpenError> {
         let dir = config.data_dir.clone();
-        let opened = tokio::task::spawn_blocking(move || local::open(&config, &parts))
+        let threads = parts.threads.clone();
+        let opened = blocking(&*threads, move || local::open(&config, &parts))
             .await
             .map_err(|stopped| OpenError::io("open", &dir, io::Error::other(stopped)))??;
         let engine = Engine {

@@ -16,6 +16,7 @@
 //! | [`catalog`] | the trait `Catalog` |
 //! | [`frame`] | a frame in memory; pure |
 //! | [`clock`] | the one door for time and chance |
+//! | [`threads`] | the one door to threads |
 //! | [`local`] | the embedded engine: segment files and redb in one directory |
 //! | `conformance` | the suite that every engine passes (feature `conformance`) |
 //! | [`mem`] | the reference model of both traits, for tests and simulation |
@@ -29,6 +30,7 @@ pub mod frame;
 pub mod local;
 pub mod log;
 pub mod mem;
+pub mod threads;
 
 pub use catalog::{Catalog, CatalogError, Change, Expect, Version, Versioned};
 pub use clock::{Chance, Clock, ManualClock, SystemClock, Timestamp};
@@ -36,3 +38,4 @@ pub use engine::{Engine, EngineConfig, EngineParts, OpenError};
 pub use frame::{Frame, FrameBuilder};
 pub use local::RecoveryReport;
 pub use log::{FrameMeta, LaneId, LaneUsage, Log, LogError, Position, Usage};
+pub use threads::{SystemThreads, Threads};

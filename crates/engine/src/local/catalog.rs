@@ -11,28 +11,33 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
+    io::{self, IoSlice},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLock, Weak,
         atomic::{AtomicBool, Ordering},
-        mpsc::{self, Receiver, Sender},
     },
-    thread,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use redb::{Database, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition};
-use tokio::sync::{oneshot, watch};
+use redb::{
+    Database, ReadableDatabase, ReadableTable, StorageBackend, StorageError, Table, TableDefinition,
+};
+use tokio::sync::{
+    mpsc::{self, UnboundedReceiver, UnboundedSender},
+    oneshot, watch,
+};
 
 use super::{
-    disk::{Disk, is_full},
+    disk::{Disk, DiskFile, is_full},
     lock::DirLock,
 };
 use crate::{
     catalog::{Catalog, CatalogError, Change, Expect, Version, Versioned},
     engine::{EngineConfig, EngineParts, OpenError},
+    threads::{Threads, blocking},
 };
 
 const VALUES: TableDefinition<'static, &str, (u64, &[u8])> = TableDefinition::new("values");
@@ -51,7 +56,8 @@ const RESERVE_BYTES: u64 = 8 << 20;
 /// A [`Catalog`] in one redb file.
 pub(crate) struct LocalCatalog {
     store: Arc<Store>,
-    commands: Sender<Command>,
+    commands: UnboundedSender<Command>,
+    threads: Arc<dyn Threads>,
     closing: AtomicBool,
     /// `true` once the committing thread has ended.
     stopped: watch::Receiver<bool>,
@@ -106,7 +112,7 @@ impl LocalCatalog {
             detail,
         };
         // An empty catalog would make orphans of all lanes, and orphans are removed.
-        if log_dir.exists() && !path.exists() {
+        if parts.disk.exists(log_dir) && !parts.disk.exists(&path) {
             return Err(failed(format!(
                 "it is missing although {} exists; restore it, or name another directory",
                 log_dir.display()
@@ -127,21 +133,23 @@ impl LocalCatalog {
             .sync_dir(&config.data_dir)
             .map_err(|error| failed(error.to_string()))?;
         let store = Arc::new(store);
-        let (commands, commanded) = mpsc::channel();
+        let (commands, mut commanded) = mpsc::unbounded_channel();
         let (stopping, stopped) = watch::channel(false);
         let (shared, held) = (store.clone(), lock.clone());
-        thread::Builder::new()
-            .name("catalog".to_owned())
-            .spawn(move || {
-                commit_all(&shared, &commanded, last_version);
-                shared.close();
-                drop(held);
-                stopping.send_replace(true);
-            })
+        let committing = async move {
+            commit_all(&shared, &mut commanded, last_version).await;
+            shared.close();
+            drop(held);
+            stopping.send_replace(true);
+        };
+        parts
+            .threads
+            .spawn("catalog", Box::pin(committing))
             .map_err(|error| failed(error.to_string()))?;
         Ok(LocalCatalog {
             store,
             commands,
+            threads: parts.threads.clone(),
             closing: AtomicBool::new(false),
             stopped,
             lock: Mutex::new(Some(lock)),
@@ -176,7 +184,7 @@ impl LocalCatalog {
         read: impl FnOnce(&Store) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, CatalogError> {
         let store = self.store.clone();
-        let done = tokio::task::spawn_blocking(move || read(&store)).await;
+        let done = blocking(&*self.threads, move || read(&store)).await;
         done.unwrap_or_else(|stopped| Err(CatalogError::Failed(stopped.to_string())))
     }
 }
@@ -204,13 +212,13 @@ impl Catalog for LocalCatalog {
     }
 
     fn watch(&self, prefix: &str) -> BoxStream<'static, Result<Change, CatalogError>> {
-        let store = self.store.clone();
+        let (store, threads) = (self.store.clone(), self.threads.clone());
         let prefix = prefix.to_owned();
         // Before the list is read, so that no change falls between.
         let watcher = store.register(&prefix);
         let mut woken = watcher.wake.subscribe();
         Box::pin(async_stream::stream! {
-            let listed = tokio::task::spawn_blocking(move || store.list(&prefix)).await;
+            let listed = blocking(&*threads, move || store.list(&prefix)).await;
             let listed = listed.unwrap_or_else(|stopped| {
                 Err(CatalogError::Failed(stopped.to_string()))
             });
@@ -251,6 +259,32 @@ impl Catalog for LocalCatalog {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         *lock = None;
         Ok(())
+    }
+}
+
+/// redb's file, behind the one door to files.
+#[derive(Debug)]
+struct Backend(DiskFile);
+
+impl StorageBackend for Backend {
+    fn len(&self) -> Result<u64, io::Error> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
+        self.0.read_into(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), io::Error> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> Result<(), io::Error> {
+        self.0.sync()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+        self.0.write_all_at(&mut [IoSlice::new(data)], offset)
     }
 }
 
@@ -314,12 +348,16 @@ impl Store {
     }
 
     fn open_file(&self) -> Result<Database, StoreError> {
-        if let Ok(file) = self.disk.open(self.path.clone()) {
-            file.read_from_disk();
-        }
+        let file = match self.disk.open(self.path.clone()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.disk.create(self.path.clone())?
+            }
+            opened => opened?,
+        };
+        file.read_from_disk();
         let mut builder = Database::builder();
         builder.set_cache_size(self.cache_bytes);
-        Ok(builder.create(&self.path)?)
+        Ok(builder.create_with_backend(Backend(file))?)
     }
 
     /// Works with the database, and opens it first when it failed before.
@@ -428,8 +466,12 @@ fn versioned((version, value): (u64, &[u8])) -> Versioned {
 }
 
 /// Commits what comes until it is told to close.
-fn commit_all(store: &Store, commands: &Receiver<Command>, mut last_version: u64) {
-    while let Ok(command) = commands.recv() {
+async fn commit_all(
+    store: &Store,
+    commands: &mut UnboundedReceiver<Command>,
+    mut last_version: u64,
+) {
+    while let Some(command) = commands.recv().await {
         let mut group = Vec::new();
         let mut next = Some(command);
         let mut closing = false;

@@ -12,7 +12,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, IoSlice},
-    sync::{Arc, mpsc::Receiver},
+    sync::Arc,
     time::Duration,
 };
 
@@ -45,9 +45,10 @@ const WRITE_BYTES: usize = 1 << 20;
 const FAILED_PAUSE: Duration = Duration::from_secs(60);
 
 /// The keeper: deletes and compacts whenever it is woken, until the log is closed.
-pub(crate) fn keep(shared: &Shared, clock: &dyn Clock, wake: &Receiver<()>, _lock: Arc<DirLock>) {
+pub(crate) async fn keep(shared: &Shared, clock: &dyn Clock, _lock: Arc<DirLock>) {
     let mut paused_until = Duration::ZERO;
-    while wake.recv().is_ok() {
+    loop {
+        shared.tidy.notified().await;
         delete_doomed(shared);
         while !shared.state().closed
             && clock.monotonic() >= paused_until

@@ -1,12 +1,11 @@
 //! One process to a directory: the lock and the file that says what the directory is.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
-    io::{self, Read, Seek, Write},
+    fmt, io,
     path::{Path, PathBuf},
 };
 
-use super::disk::Disk;
+use super::disk::{Disk, Locked};
 use crate::engine::OpenError;
 
 const FORMAT: &str = "FORMAT";
@@ -14,48 +13,27 @@ const LOCK: &str = "LOCK";
 /// What [`FORMAT`] begins with; the version follows.
 const FORMAT_MAGIC: &str = "hydrant-data ";
 const FORMAT_VERSION: u32 = 1;
+/// More than any version of the file has.
+const FORMAT_BYTES: usize = 1 << 10;
 
 /// Held while the engine is open. The lock goes when it is dropped, or with the process.
 #[derive(Debug)]
 pub(crate) struct DirLock {
-    _file: File,
+    _file: Box<dyn fmt::Debug + Send + Sync>,
 }
 
 impl DirLock {
     /// Takes the directory for this process.
-    fn acquire(dir: &Path) -> Result<Self, OpenError> {
+    fn acquire(disk: &Disk, dir: &Path) -> Result<Self, OpenError> {
         let path = dir.join(LOCK);
-        let failed = |source| OpenError::io("lock", &path, source);
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                // Only for the message.
-                let _ = file.read_to_string(&mut pid);
-                return Err(OpenError::Locked {
-                    dir: dir.to_owned(),
-                    pid: pid.trim().parse().ok(),
-                });
-            }
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
-        }
-        let note_pid = |file: &mut File| {
-            file.set_len(0)?;
-            file.rewind()?;
-            writeln!(file, "{}", std::process::id())
-        };
-        match note_pid(&mut file) {
-            // The lock holds; on a full disk it merely cannot say by whom.
-            Err(error) if !super::disk::is_full(&error) => Err(failed(error)),
-            _ => Ok(DirLock { _file: file }),
+        let note = format!("{}\n", std::process::id());
+        match disk.lock(&path, &note) {
+            Ok(file) => Ok(DirLock { _file: file }),
+            Err(Locked::By(note)) => Err(OpenError::Locked {
+                dir: dir.to_owned(),
+                pid: note.trim().parse().ok(),
+            }),
+            Err(Locked::Failed(source)) => Err(OpenError::io("lock", &path, source)),
         }
     }
 }
@@ -65,10 +43,13 @@ impl DirLock {
 pub(crate) fn prepare_directory(disk: &Disk, dir: &Path) -> Result<DirLock, OpenError> {
     disk.create_dir_all(dir)
         .map_err(|source| OpenError::io("create", dir, source))?;
-    let lock = DirLock::acquire(dir)?;
+    let lock = DirLock::acquire(disk, dir)?;
     let path = dir.join(FORMAT);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => check_format(&path, &text)?,
+    let text = disk
+        .open_read(path.clone())
+        .and_then(|file| file.read_at(0, FORMAT_BYTES));
+    match text {
+        Ok(text) => check_format(&path, &String::from_utf8_lossy(&text))?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => begin(disk, dir, &path)?,
         Err(error) => return Err(OpenError::io("read", &path, error)),
     }
@@ -100,7 +81,7 @@ fn begin(disk: &Disk, dir: &Path, path: &Path) -> Result<(), OpenError> {
     let present: Option<PathBuf> = ["log", "catalog.redb"]
         .iter()
         .map(|name| dir.join(name))
-        .find(|path| path.exists());
+        .find(|path| disk.exists(path));
     if let Some(present) = present {
         return Err(OpenError::Format {
             path: path.to_owned(),

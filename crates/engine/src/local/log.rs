@@ -7,14 +7,12 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc,
     },
-    thread,
 };
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use super::{
     FRAME_LIMIT, QUEUE_BYTES, RecoveryReport, Settings, Shared, compact,
@@ -28,6 +26,7 @@ use crate::{
     engine::{EngineParts, OpenError},
     frame::Frame,
     log::{FrameMeta, LaneId, LaneUsage, Log, LogError, Position, Usage},
+    threads::{self, Threads},
 };
 
 /// A queued frame takes at least this much of the queue, so that the number of frames is bounded too.
@@ -70,8 +69,7 @@ impl LocalLog {
         let next_id = AtomicU64::new(found.next_id);
         let (state, lanes, mut report) = found.into_state();
         let memory = lanes.memory().clone();
-        let (commands, commanded) = mpsc::channel();
-        let (tidy, woken) = mpsc::sync_channel(1);
+        let (commands, commanded) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             disk: parts.disk.clone(),
             dir: dir.clone(),
@@ -81,7 +79,8 @@ impl LocalLog {
             state: Mutex::new(state),
             lanes: Mutex::new(lanes),
             commands,
-            tidy,
+            tidy: Notify::new(),
+            threads: parts.threads.clone(),
         });
         recover::reapply(&shared, &memory);
         let writer = Writer::new(shared.clone(), commanded, lock.clone())
@@ -94,21 +93,20 @@ impl LocalLog {
         let (running, threads) = watch::channel(0);
         let running = Arc::new(running);
         let alive = Alive::new(&running);
-        thread::Builder::new()
-            .name("log-writer".to_owned())
-            .spawn(move || {
-                let _alive = alive;
-                writer.run();
-            })
-            .map_err(|source| failed("start a thread for", source))?;
+        let writing = async move {
+            let _alive = alive;
+            writer.run().await;
+        };
         let (alive, kept, held) = (Alive::new(&running), shared.clone(), lock.clone());
         let clock = parts.clock.clone();
-        thread::Builder::new()
-            .name("log-keeper".to_owned())
-            .spawn(move || {
-                let _alive = alive;
-                compact::keep(&kept, &*clock, &woken, held);
-            })
+        let keeping = async move {
+            let _alive = alive;
+            compact::keep(&kept, &*clock, held).await;
+        };
+        parts
+            .threads
+            .spawn("log-writer", Box::pin(writing))
+            .and_then(|()| parts.threads.spawn("log-keeper", Box::pin(keeping)))
             .map_err(|source| failed("start a thread for", source))?;
         shared.wake_keeper();
         report.took = parts.clock.monotonic().saturating_sub(started);
@@ -158,9 +156,10 @@ impl Drop for LocalLog {
 
 /// Runs what blocks where that is fine.
 async fn blocking<T: Send + 'static>(
+    threads: &dyn Threads,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, LogError> {
-    let done = tokio::task::spawn_blocking(work).await;
+    let done = threads::blocking(threads, work).await;
     done.map_err(|stopped| LogError::Failed(format!("a task of the log stopped: {stopped}")))
 }
 
@@ -216,6 +215,7 @@ impl Log for LocalLog {
             drop(state);
             wake.zip(Cursor::new(&shared, lane, from))
         };
+        let threads = shared.threads.clone();
         // A follower must not keep a log alive that was dropped.
         drop(shared);
         Box::pin(async_stream::stream! {
@@ -227,7 +227,7 @@ impl Log for LocalLog {
                 match cursor.fill() {
                     Filled::Ready => {}
                     Filled::OnDisk(segment, row) => {
-                        let filled = blocking(move || {
+                        let filled = blocking(&*threads, move || {
                             let filled = cursor.fill_from(&segment, &row);
                             (cursor, filled)
                         })
@@ -279,6 +279,7 @@ impl Log for LocalLog {
         range: Range<Position>,
     ) -> BoxStream<'static, Result<(Position, Frame), LogError>> {
         let cursor = Cursor::new(&self.shared, lane, range.start);
+        let threads = self.shared.threads.clone();
         // What becomes durable later is not waited for.
         let last = self
             .shared
@@ -292,7 +293,7 @@ impl Log for LocalLog {
                 return;
             };
             loop {
-                let piece = blocking(move || {
+                let piece = blocking(&*threads, move || {
                     let piece = cursor.read_piece(end);
                     (cursor, piece)
                 })
@@ -323,12 +324,15 @@ impl Log for LocalLog {
 
     async fn trim(&self, lane: LaneId, keep_from: Position) -> Result<(), LogError> {
         let shared = self.shared.clone();
-        blocking(move || trim::trim(&shared, lane, keep_from.0)).await
+        blocking(&*self.shared.threads, move || {
+            trim::trim(&shared, lane, keep_from.0)
+        })
+        .await
     }
 
     async fn remove(&self, lane: LaneId) -> Result<(), LogError> {
         let shared = self.shared.clone();
-        let removed = blocking(move || trim::remove(&shared, lane)).await?;
+        let removed = blocking(&*self.shared.threads, move || trim::remove(&shared, lane)).await?;
         removed.map_err(|error| LogError::Failed(format!("removing lane {lane}: {error}")))
     }
 
@@ -380,7 +384,7 @@ impl Log for LocalLog {
         // An error means that all have ended.
         let _ = threads.wait_for(|&running| running == 0).await;
         let shared = self.shared.clone();
-        blocking(move || {
+        blocking(&*self.shared.threads, move || {
             if let Err(error) = shared.lanes().sync() {
                 // A trim may be undone.
                 tracing::warn!("the last trims may be forgotten: {error}");

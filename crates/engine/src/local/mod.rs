@@ -57,12 +57,10 @@ mod writer;
 
 use std::{
     path::PathBuf,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::AtomicU64,
-        mpsc::{Sender, SyncSender},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
+
+use tokio::sync::{Notify, mpsc::UnboundedSender};
 
 pub use self::recover::{Damage, RecoveryReport, TornTail};
 
@@ -73,6 +71,7 @@ use self::{
 use crate::{
     clock::Chance,
     engine::{EngineConfig, EngineParts, OpenError},
+    threads::Threads,
 };
 
 /// How large a segment file becomes by default. Small in unit tests, so that each of them rolls over.
@@ -111,9 +110,10 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     lanes: Mutex<LanesFile>,
     /// To the writer.
-    commands: Sender<Command>,
+    commands: UnboundedSender<Command>,
     /// Wakes the keeper, which deletes and compacts.
-    tidy: SyncSender<()>,
+    tidy: Notify,
+    pub(crate) threads: Arc<dyn Threads>,
 }
 
 impl Shared {
@@ -127,8 +127,7 @@ impl Shared {
 
     /// Lets the keeper look for something to do.
     pub(crate) fn wake_keeper(&self) {
-        // Full: it is awake. Disconnected: the log is closed.
-        let _ = self.tidy.try_send(());
+        self.tidy.notify_one();
     }
 
     /// The writer has ended, by itself or (`why`) not. Once is enough.

@@ -114,7 +114,7 @@ pub(crate) fn find(disk: &Disk, dir: &Path) -> Result<Found, OpenError> {
     let lanes_path = dir.join("lanes");
     let (lanes, damaged_lane_records) =
         LanesFile::open(disk, &lanes_path).map_err(failed("open", &lanes_path))?;
-    let (ids, leftovers) = segment::list(dir).map_err(failed("list", dir))?;
+    let (ids, leftovers) = segment::list(disk, dir).map_err(failed("list", dir))?;
     for leftover in leftovers {
         disk.remove(&leftover)
             .map_err(failed("remove", &leftover))?;
@@ -154,8 +154,9 @@ pub(crate) fn find(disk: &Disk, dir: &Path) -> Result<Found, OpenError> {
             }
             Opened::Unknown(detail) => return Err(OpenError::Format { path, detail }),
             Opened::Unreadable(why) => {
-                let len = std::fs::metadata(&path).map_err(failed("read", &path))?;
-                found.unreadable(path, len.len(), why);
+                let len = disk.open_read(path.clone()).and_then(|file| file.len());
+                let len = len.map_err(failed("read", &path))?;
+                found.unreadable(path, len, why);
             }
         }
     }

@@ -15,8 +15,7 @@
 //! come back to life.
 
 use std::{
-    fs, io,
-    io::IoSlice,
+    io::{self, IoSlice},
     path::{Path, PathBuf},
 };
 
@@ -42,10 +41,9 @@ fn temporary_path(dir: &Path, id: u64) -> PathBuf {
 }
 
 /// The segments in a directory, by number, and the files that a crash left half made.
-pub(crate) fn list(dir: &Path) -> io::Result<(Vec<u64>, Vec<PathBuf>)> {
+pub(crate) fn list(disk: &Disk, dir: &Path) -> io::Result<(Vec<u64>, Vec<PathBuf>)> {
     let (mut segments, mut leftovers) = (Vec::new(), Vec::new());
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
+    for path in disk.list(dir)? {
         let name = path.file_stem().and_then(|stem| stem.to_str());
         let id = name.and_then(|name| u64::from_str_radix(name, 16).ok());
         match (

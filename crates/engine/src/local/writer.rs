@@ -10,11 +10,11 @@
 use std::{
     collections::{BTreeSet, VecDeque},
     io::{self, IoSlice},
-    sync::{Arc, mpsc::Receiver},
+    sync::Arc,
 };
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc::UnboundedReceiver, oneshot};
 
 use super::{
     MAX_SEGMENT_FRAMES, Shared,
@@ -112,7 +112,7 @@ enum RollError {
 /// The state of the writing thread.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
-    commands: Receiver<Command>,
+    commands: UnboundedReceiver<Command>,
     current: Option<Current>,
     next_position: u64,
     failed: Option<String>,
@@ -133,7 +133,7 @@ impl Writer {
     /// A writer that begins a new segment, or tries to: a full disk is no reason not to start.
     pub(crate) fn new(
         shared: Arc<Shared>,
-        commands: Receiver<Command>,
+        commands: UnboundedReceiver<Command>,
         lock: Arc<DirLock>,
     ) -> Result<Self, String> {
         let next_position = shared.state().active.base;
@@ -157,9 +157,9 @@ impl Writer {
     }
 
     /// Works until the log is closed or dropped.
-    pub(crate) fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let mut waiting = VecDeque::new();
-        while let Ok(command) = self.commands.recv() {
+        while let Some(command) = self.commands.recv().await {
             let mut bytes = 0;
             let mut next = Some(command);
             let mut then = None;

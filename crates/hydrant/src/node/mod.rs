@@ -27,7 +27,7 @@ use std::{
 
 use async_trait::async_trait;
 use hydrant_engine::{
-    CatalogError, Chance, Clock, Engine, LogError,
+    CatalogError, Chance, Clock, Engine, LogError, SystemThreads,
     engine::{EngineConfig, EngineParts, OpenError},
     local::disk::Disk,
 };
@@ -146,6 +146,7 @@ impl Node {
             disk: Disk::new(),
             chance: chance.clone(),
             clock: clock.clone(),
+            threads: Arc::new(SystemThreads),
         };
         let defaults = EngineConfig::new(&config.data_dir);
         let engine_config = EngineConfig {

@@ -1,30 +1,27 @@
 //! The one door to files: every byte that the engine writes, syncs, renames or removes goes through
-//! [`Disk`].
+//! [`Disk`], the catalog's too.
 //!
 //! That makes three things possible. Durable operations have names, so that nobody writes the
 //! rename dance twice. Each mutation and each read first passes a [`Hook`], so that a test can fail it (a
-//! *fault point*: no space, a failed fsync, a bad sector) or record it (and then build every disk that a
-//! power cut could have left). And a reader of the code sees in one file what is asked of the operating system.
+//! *fault point*: no space, a failed fsync, a bad sector) or record it; and below it all lies a [`FileSystem`],
+//! which a simulation replaces by one that loses power. And a reader of the code sees in one place what is asked
+//! of the operating system.
 //!
 //! What is asked of the hardware: an fsync that returned survives a power cut, and rewriting bytes
 //! of a disk block with themselves does not endanger them (SQLite calls it *powersafe overwrite*).
 
+mod system;
+
 use std::{
     fmt,
-    fs::{self, File, OpenOptions},
     io::{self, IoSlice},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use rustix::{
-    buffer::spare_capacity,
-    fs::FallocateFlags,
-    io::{Errno, pread, pwritev},
-};
+use self::system::System;
+pub use self::system::{FileSystem, Locked, PathKind, RawFile};
 
-/// How many slices one `pwritev` takes on every platform (`IOV_MAX`).
-const SLICES_PER_WRITE: usize = 1024;
 /// How often a read is tried: what a disk fails to read once it often reads the next time.
 const READ_TRIES: usize = 3;
 
@@ -96,14 +93,21 @@ pub enum Op<'a> {
 pub type Hook = Arc<dyn Fn(&Op<'_>) -> io::Result<()> + Send + Sync>;
 
 /// The disk. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Disk {
+    files: Arc<dyn FileSystem>,
     hook: Option<Hook>,
 }
 
 impl fmt::Debug for Disk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Disk")
+    }
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self::over(Arc::new(System))
     }
 }
 
@@ -115,7 +119,15 @@ impl Disk {
 
     /// The machine's disk, but `hook` sees first what is asked of it.
     pub fn with_hook(hook: Hook) -> Self {
-        Disk { hook: Some(hook) }
+        Disk {
+            hook: Some(hook),
+            ..Self::default()
+        }
+    }
+
+    /// Another disk.
+    pub fn over(files: Arc<dyn FileSystem>) -> Self {
+        Disk { files, hook: None }
     }
 
     fn pass(&self, op: &Op<'_>) -> io::Result<()> {
@@ -125,50 +137,59 @@ impl Disk {
         }
     }
 
+    fn file(&self, raw: Box<dyn RawFile>, path: PathBuf) -> DiskFile {
+        DiskFile {
+            disk: self.clone(),
+            raw,
+            path,
+        }
+    }
+
     /// A new file for writing and reading; fails when it exists.
     pub(crate) fn create(&self, path: PathBuf) -> io::Result<DiskFile> {
         self.pass(&Op::Create { path: &path })?;
-        let mut options = OpenOptions::new();
-        let file = options
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)?;
-        Ok(DiskFile {
-            disk: self.clone(),
-            file,
-            path,
-        })
+        Ok(self.file(self.files.create(&path)?, path))
     }
 
     /// An existing file for reading and writing.
     pub(crate) fn open(&self, path: PathBuf) -> io::Result<DiskFile> {
-        let file = OpenOptions::new().read(true).write(true).open(&path)?;
-        Ok(DiskFile {
-            disk: self.clone(),
-            file,
-            path,
-        })
+        Ok(self.file(self.files.open(&path, true)?, path))
     }
 
     /// An existing file for reading alone.
     pub(crate) fn open_read(&self, path: PathBuf) -> io::Result<DiskFile> {
-        let file = File::open(&path)?;
-        Ok(DiskFile {
-            disk: self.clone(),
-            file,
-            path,
-        })
+        Ok(self.file(self.files.open(&path, false)?, path))
+    }
+
+    /// Takes a file for this process, see [`FileSystem::lock`].
+    pub(crate) fn lock(
+        &self,
+        path: &Path,
+        note: &str,
+    ) -> Result<Box<dyn fmt::Debug + Send + Sync>, Locked> {
+        self.files.lock(path, note)
+    }
+
+    /// Whether there is something at `path`.
+    pub(crate) fn exists(&self, path: &Path) -> bool {
+        self.files.kind(path).is_some()
+    }
+
+    /// The paths in a directory, in order.
+    pub(crate) fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut paths = self.files.list(path)?;
+        paths.sort_unstable();
+        Ok(paths)
     }
 
     /// Creates a directory and its parents, all durable.
     pub(crate) fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        if path.is_dir() {
+        if self.files.kind(path) == Some(PathKind::Directory) {
             return Ok(());
         }
         let parent = parent(path);
         self.create_dir_all(parent)?;
-        match fs::create_dir(path) {
+        match self.files.create_dir(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             other => other?,
         }
@@ -178,7 +199,7 @@ impl Disk {
     /// Renames a file whose bytes are durable, and makes the new name durable.
     pub(crate) fn durable_rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.pass(&Op::Rename { from, to })?;
-        fs::rename(from, to)?;
+        self.files.rename(from, to)?;
         self.sync_dir(parent(to))
     }
 
@@ -195,18 +216,18 @@ impl Disk {
     /// Makes a directory's entries durable.
     pub(crate) fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.pass(&Op::SyncDir { path })?;
-        File::open(path)?.sync_all()
+        self.files.sync_dir(path)
     }
 
     /// Removes a file. Not durable before [`sync_dir`](Self::sync_dir).
     pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
         self.pass(&Op::Remove { path })?;
-        fs::remove_file(path)
+        self.files.remove(path)
     }
 
     /// Removes a file that may not be there.
     pub(crate) fn remove_if_present(&self, path: &Path) -> io::Result<()> {
-        if path.exists() {
+        if self.exists(path) {
             self.remove(path)?;
         }
         Ok(())
@@ -214,8 +235,7 @@ impl Disk {
 
     /// Bytes that this process may still write to the file system of `path`.
     pub(crate) fn available(&self, path: &Path) -> io::Result<u64> {
-        let stat = rustix::fs::statvfs(path)?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        self.files.available(path)
     }
 }
 
@@ -230,7 +250,7 @@ fn parent(path: &Path) -> &Path {
 #[derive(Debug)]
 pub(crate) struct DiskFile {
     disk: Disk,
-    file: File,
+    raw: Box<dyn RawFile>,
     path: PathBuf,
 }
 
@@ -240,7 +260,7 @@ impl DiskFile {
     }
 
     pub(crate) fn len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+        self.raw.len()
     }
 
     /// Writes all of `parts`, one after another, from `offset` on. Consumes `parts`.
@@ -250,37 +270,19 @@ impl DiskFile {
             offset,
             parts,
         })?;
-        let (mut parts, mut offset) = (parts, offset);
-        loop {
-            while parts.first().is_some_and(|part| part.is_empty()) {
-                parts = &mut parts[1..];
-            }
-            if parts.is_empty() {
-                return Ok(());
-            }
-            let count = parts.len().min(SLICES_PER_WRITE);
-            match pwritev(&self.file, &parts[..count], offset) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    offset += written as u64;
-                    IoSlice::advance_slices(&mut parts, written);
-                }
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        self.raw.write_all_at(parts, offset)
     }
 
     /// Makes the file's bytes and length durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.disk.pass(&Op::Sync { path: &self.path })?;
-        self.file.sync_data()
+        self.raw.sync(false)
     }
 
     /// Makes the file's bytes and all that the file system knows of it durable.
     pub(crate) fn sync_all(&self) -> io::Result<()> {
         self.disk.pass(&Op::Sync { path: &self.path })?;
-        self.file.sync_all()
+        self.raw.sync(true)
     }
 
     /// Sees to it that what is read next comes from the disk.
@@ -295,7 +297,7 @@ impl DiskFile {
 
     /// As [`read_from_disk`](Self::read_from_disk), for what is known to be durable.
     pub(crate) fn forget_clean_pages(&self) {
-        forget_clean_pages(&self.file);
+        self.raw.forget_clean_pages();
     }
 
     pub(crate) fn set_len(&self, len: u64) -> io::Result<()> {
@@ -303,7 +305,7 @@ impl DiskFile {
             path: &self.path,
             len,
         })?;
-        self.file.set_len(len)
+        self.raw.set_len(len)
     }
 
     /// Sets `len` bytes of disk aside, so that writing them cannot run out of space.
@@ -312,33 +314,34 @@ impl DiskFile {
             path: &self.path,
             len,
         })?;
-        loop {
-            match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, len) {
-                Ok(()) => return Ok(()),
-                Err(Errno::INTR) => {}
-                // A file system that cannot promise space without filling it (ZFS, some network ones).
-                Err(Errno::OPNOTSUPP | Errno::NOSYS) => return self.fill(len),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    fn fill(&self, len: u64) -> io::Result<()> {
-        let zeros = vec![0u8; 1 << 20];
-        let mut offset = self.len()?;
-        while offset < len {
-            let piece = usize::try_from(len - offset).map_or(zeros.len(), |n| n.min(zeros.len()));
-            let written = pwritev(&self.file, &[IoSlice::new(&zeros[..piece])], offset)?;
-            offset += written as u64;
-        }
-        Ok(())
+        self.raw.allocate(len)
     }
 
     /// Up to `len` bytes from `offset`; fewer only at the end of the file.
     pub(crate) fn read_at(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        self.reading(offset, len, || self.raw.read_at(offset, len))
+    }
+
+    /// Fills `out` from `offset` on.
+    pub(crate) fn read_into(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let len = out.len();
+        self.reading(offset, len, || self.raw.read_exact_at(offset, out))
+    }
+
+    fn reading<T>(
+        &self,
+        offset: u64,
+        len: usize,
+        mut read: impl FnMut() -> io::Result<T>,
+    ) -> io::Result<T> {
+        let op = Op::Read {
+            path: &self.path,
+            offset,
+            len,
+        };
         let mut tries = 1;
         loop {
-            match self.read_once(offset, len) {
+            match self.disk.pass(&op).and_then(|()| read()) {
                 Err(error) if tries < READ_TRIES => {
                     tracing::warn!(
                         "reading {} at byte {offset}: {error}; again",
@@ -351,26 +354,6 @@ impl DiskFile {
         }
     }
 
-    fn read_once(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        self.disk.pass(&Op::Read {
-            path: &self.path,
-            offset,
-            len,
-        })?;
-        let mut bytes = Vec::with_capacity(len);
-        while bytes.len() < len {
-            let at = offset + bytes.len() as u64;
-            // The capacity may have come out larger than asked for.
-            match pread(&self.file, spare_capacity(&mut bytes), at) {
-                Ok(0) => break,
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        bytes.truncate(len);
-        Ok(bytes)
-    }
-
     /// Exactly `len` bytes from `offset`.
     pub(crate) fn read_exact_at(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         let bytes = self.read_at(offset, len)?;
@@ -380,14 +363,6 @@ impl DiskFile {
         Ok(bytes)
     }
 }
-
-#[cfg(target_os = "linux")]
-fn forget_clean_pages(file: &File) {
-    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn forget_clean_pages(_: &File) {}
 
 /// Whether an error says that there is no room, now.
 pub(crate) fn is_full(error: &io::Error) -> bool {
