@@ -311,6 +311,9 @@ impl From<StoreError> for CatalogError {
 impl Store {
     /// Opens the file, makes sure of its format, and reads the highest version.
     fn prepare(&self) -> Result<u64, StoreError> {
+        if !self.disk.exists(&self.path) {
+            self.make_file()?;
+        }
         let database = self.open_file()?;
         let format = {
             let read = database.begin_read()?;
@@ -333,11 +336,8 @@ impl Store {
                 return Err(StorageError::Corrupted(why).into());
             }
             None => {
-                let write = database.begin_write()?;
-                write.open_table(VALUES)?;
-                write.open_table(META)?.insert(FORMAT, FORMAT_VERSION)?;
-                write.commit()?;
-                0
+                let why = "it is a redb database, but not a catalog of this program's";
+                return Err(StorageError::Corrupted(why.to_owned()).into());
             }
         };
         *self
@@ -348,16 +348,31 @@ impl Store {
     }
 
     fn open_file(&self) -> Result<Database, StoreError> {
-        let file = match self.disk.open(self.path.clone()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.disk.create(self.path.clone())?
-            }
-            opened => opened?,
-        };
+        let file = self.disk.open(self.path.clone())?;
         file.read_from_disk();
+        self.open_database(file)
+    }
+
+    fn open_database(&self, file: DiskFile) -> Result<Database, StoreError> {
         let mut builder = Database::builder();
         builder.set_cache_size(self.cache_bytes);
         Ok(builder.create_with_backend(Backend(file))?)
+    }
+
+    /// Makes an empty database, whole and durable or not at all: redb takes a file that it had begun
+    /// to make when power went for somebody else's.
+    fn make_file(&self) -> Result<(), StoreError> {
+        let temporary = self.path.with_extension("tmp");
+        self.disk.remove_if_present(&temporary)?;
+        let database = self.open_database(self.disk.create(temporary.clone())?)?;
+        let write = database.begin_write()?;
+        write.open_table(VALUES)?;
+        write.open_table(META)?.insert(FORMAT, FORMAT_VERSION)?;
+        write.commit()?;
+        drop(database);
+        self.disk.open(temporary.clone())?.sync_all()?;
+        self.disk.durable_rename(&temporary, &self.path)?;
+        Ok(())
     }
 
     /// Works with the database, and opens it first when it failed before.

@@ -15,7 +15,7 @@ use std::{io, ops::Range};
 use super::{
     disk::DiskFile,
     format::{Kind, SegmentHeader, VERSION, u32_at, u64_at},
-    index::{Entry, Row, Totals},
+    index::{Entry, Row, Segment, Totals},
 };
 use crate::{clock::Timestamp, log::LaneId};
 
@@ -431,6 +431,21 @@ impl FooterReader {
         self.buffer.extend_from_slice(&bytes);
         Ok(true)
     }
+}
+
+/// Whether every section of a segment's footer is sound.
+pub(crate) fn is_whole(file: &DiskFile, segment: &Segment) -> io::Result<bool> {
+    for row in &segment.rows {
+        let mut section = FooterReader::new(segment.nonce, row);
+        loop {
+            match section.next(file, 0)? {
+                Block::Entries(_) => {}
+                Block::End => break,
+                Block::Damaged => return Ok(false),
+            }
+        }
+    }
+    Ok(true)
 }
 
 #[cfg(test)]

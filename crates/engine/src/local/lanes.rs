@@ -2,7 +2,8 @@
 //!
 //! Constraints: a removal is durable before `remove` resolves, also on a full disk, so room for
 //! records is set aside ahead. A trim is written without a sync: a crash may undo it. Records are of one
-//! size and stand for themselves, in any order: a torn or rotten one is skipped, and the others hold.
+//! size and stand for themselves, in any order: a rotten one is skipped, and the others hold. None crosses the
+//! border of a sector, so none is ever torn: a damaged one is damage.
 //!
 //! When the file is full it is written anew, with what still matters, and renamed into place.
 
@@ -14,13 +15,16 @@ use std::{
 
 use super::{
     disk::{Disk, DiskFile, is_full},
-    format::{VERSION, u32_at, u64_at},
+    format::{u32_at, u64_at},
 };
 use crate::log::LaneId;
 
 const MAGIC: [u8; 8] = *b"HYDRLANE";
-const HEADER: u64 = 16;
-const RECORD: u64 = 24;
+const VERSION: u32 = 2;
+const HEADER: u64 = 32;
+const RECORD: u64 = 32;
+/// Header and record of version 1, whose records could be torn. It is read, and written as version 2.
+const FIRST: (u64, u64) = (16, 24);
 const TRIMMED: u32 = 1;
 const REMOVED: u32 = 2;
 /// How many free records a fresh file has room for.
@@ -48,7 +52,7 @@ impl LanesFile {
     /// Opens or creates the file, and cleans it: a lane that `keep` does not know loses its trim.
     /// Also how many records were damaged.
     pub(crate) fn open(disk: &Disk, path: &Path) -> io::Result<(Self, usize)> {
-        let (memory, damaged, used) = match disk.open_read(path.to_owned()) {
+        let found = match disk.open_read(path.to_owned()) {
             Ok(file) => {
                 let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
                 decode(&file.read_at(0, len)?)
@@ -57,12 +61,12 @@ impl LanesFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Default::default(),
             Err(error) => return Err(error),
         };
-        let (file, next, len) = match rewrite(disk, path, &memory) {
+        let (file, next, len) = match rewrite(disk, path, &found.memory) {
             // A full disk must not keep the node from starting: that is how it gets space back.
-            Err(error) if is_full(&error) && used > 0 => {
+            Err(error) if is_full(&error) && found.used > 0 => {
                 let file = disk.open(path.to_owned())?;
                 let len = file.len()?;
-                (file, used, len)
+                (file, found.used, len)
             }
             other => other?,
         };
@@ -70,11 +74,11 @@ impl LanesFile {
             disk: disk.clone(),
             path: path.to_owned(),
             file,
-            memory,
+            memory: found.memory,
             next,
             len,
         };
-        Ok((lanes, damaged))
+        Ok((lanes, found.damaged))
     }
 
     /// What is remembered.
@@ -133,6 +137,7 @@ fn rewrite(disk: &Disk, path: &Path, memory: &Memory) -> io::Result<(DiskFile, u
     bytes.extend_from_slice(&VERSION.to_le_bytes());
     let crc = crc32fast::hash(&bytes);
     bytes.extend_from_slice(&crc.to_le_bytes());
+    bytes.resize(HEADER as usize, 0);
     for &lane in &memory.removed {
         encode_record(REMOVED, lane, 0, &mut bytes);
     }
@@ -164,39 +169,57 @@ fn encode_record(kind: u32, lane: LaneId, position: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&lane.0.to_le_bytes());
     out.extend_from_slice(&position.to_le_bytes());
+    out.extend_from_slice(&[0; 8]);
     let crc = crc32fast::hash(&out[start..]);
     out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// What the bytes of a file say, how many records in it are damaged, and where the records end.
-fn decode(bytes: &[u8]) -> Result<(Memory, usize, u64), String> {
+/// What the bytes of a file say.
+#[derive(Debug, Default)]
+struct Decoded {
+    memory: Memory,
+    /// Records that are damaged.
+    damaged: usize,
+    /// Where the next record goes; 0 when the file cannot be gone on with.
+    used: u64,
+}
+
+fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     let header = bytes
-        .get(..HEADER as usize)
+        .get(..FIRST.0 as usize)
         .filter(|header| {
             header[..8] == MAGIC && crc32fast::hash(&header[..12]) == u32_at(header, 12)
         })
         .ok_or("this is not a file of lanes, or its first bytes are damaged")?;
-    let version = u32_at(header, 8);
-    if version != VERSION {
-        return Err(format!(
-            "lanes format {version}: this program knows version {VERSION} alone"
-        ));
-    }
-    let (mut memory, mut damaged, mut used) = (Memory::default(), 0, HEADER);
-    let records = bytes[HEADER as usize..].chunks(RECORD as usize);
-    for (index, record) in records.enumerate() {
+    let (header, size) = match u32_at(header, 8) {
+        1 => FIRST,
+        VERSION => (HEADER, RECORD),
+        other => {
+            return Err(format!(
+                "lanes format {other}: this program knows versions 1 and {VERSION} alone; use the program that \
+                 wrote it, or a newer one"
+            ));
+        }
+    };
+    let mut found = Decoded {
+        used: header,
+        ..Decoded::default()
+    };
+    let memory = &mut found.memory;
+    let records = bytes.get(header as usize..).unwrap_or_default();
+    for (index, record) in records.chunks(size as usize).enumerate() {
         // Never written.
         if record.iter().all(|&byte| byte == 0) {
             continue;
         }
-        used = HEADER + (index as u64 + 1) * RECORD;
-        let sound = record.len() == RECORD as usize && {
+        found.used = header + (index as u64 + 1) * size;
+        let sound = record.len() as u64 == size && {
             let mut copy = record.to_vec();
             copy[4..8].fill(0);
             crc32fast::hash(&copy) == u32_at(record, 4)
         };
         if !sound {
-            damaged += 1;
+            found.damaged += 1;
             continue;
         }
         let (lane, position) = (LaneId(u64_at(record, 8)), u64_at(record, 16));
@@ -208,13 +231,16 @@ fn decode(bytes: &[u8]) -> Result<(Memory, usize, u64), String> {
             REMOVED => {
                 memory.removed.insert(lane);
             }
-            _ => damaged += 1,
+            _ => found.damaged += 1,
         }
     }
     for lane in &memory.removed {
         memory.trimmed.remove(lane);
     }
-    Ok((memory, damaged, used))
+    if size != RECORD {
+        found.used = 0;
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -253,8 +279,40 @@ mod tests {
         }
         let mut bytes = std::fs::read(&path).unwrap();
         bytes[(HEADER + RECORD + 10) as usize] ^= 1;
-        let (memory, damaged, _) = decode(&bytes).unwrap();
-        assert_eq!(memory.removed, [LaneId(1), LaneId(3)].into());
-        assert_eq!(damaged, 1);
+        let found = decode(&bytes).unwrap();
+        assert_eq!(found.memory.removed, [LaneId(1), LaneId(3)].into());
+        assert_eq!(found.damaged, 1);
+    }
+
+    #[test]
+    fn version_1_is_read_and_written_as_version_2() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lanes");
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&1u32.to_le_bytes());
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        for (kind, lane, position) in [(REMOVED, 5u64, 0u64), (TRIMMED, 7, 99)] {
+            let start = bytes.len();
+            bytes.extend_from_slice(&kind.to_le_bytes());
+            bytes.extend_from_slice(&[0; 4]);
+            bytes.extend_from_slice(&lane.to_le_bytes());
+            bytes.extend_from_slice(&position.to_le_bytes());
+            let crc = crc32fast::hash(&bytes[start..]);
+            bytes[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+        }
+        bytes.resize(1000, 0);
+        std::fs::write(&path, &bytes).unwrap();
+        let (lanes, damaged) = LanesFile::open(&Disk::new(), &path).unwrap();
+        assert_eq!(damaged, 0);
+        assert_eq!(lanes.memory().removed, [LaneId(5)].into());
+        assert_eq!(lanes.memory().trimmed, [(LaneId(7), 99)].into());
+        assert_eq!(std::fs::read(&path).unwrap()[8], 2);
+    }
+
+    #[test]
+    fn no_record_crosses_the_border_of_a_sector() {
+        assert_eq!((512 - HEADER) % RECORD, 0);
+        assert_eq!(512 % RECORD, 0);
     }
 }

@@ -148,6 +148,11 @@ impl Cursor {
     fn read_section(&mut self, segment: &Segment, row: &Row) -> io::Result<Option<Vec<Entry>>> {
         let lane = self.lane;
         let from = self.next.max(self.keep_from.load(Ordering::Relaxed));
+        if from > row.last {
+            // Trimmed since the index was asked: nothing of this is wanted, and nothing is damaged.
+            self.next = from;
+            return Ok(Some(Vec::new()));
+        }
         let mut reader = match self.section.take() {
             Some((id, reader)) if id == segment.id => reader,
             _ => FooterReader::new(segment.nonce, row),

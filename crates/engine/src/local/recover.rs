@@ -133,25 +133,27 @@ pub(crate) fn find(disk: &Disk, dir: &Path) -> Result<Found, OpenError> {
         },
     };
     let (mut unsealed, mut last_log) = (Vec::new(), None);
+    let mut opened = Vec::with_capacity(ids.len());
     for &id in &ids {
         let path = segment::path(dir, id);
-        match segment::open(disk, dir, id).map_err(failed("open", &path))? {
-            Opened::Sealed(segment) => {
-                if segment.kind == Kind::Log {
-                    last_log = Some(id);
-                }
-                found.segments.push(segment);
-            }
+        let segment = segment::open(disk, dir, id).map_err(failed("open", &path))?;
+        if segment.kind() == Some(Kind::Log) {
+            last_log = Some(id);
+        }
+        opened.push((id, path, segment));
+    }
+    for (id, path, mut segment) in opened {
+        // The last run may have ended while it sealed this one: what is seen of that need not be on the disk.
+        if Some(id) == last_log && matches!(segment, Opened::Sealed(_)) {
+            segment = segment::open_last(disk, dir, id).map_err(failed("open", &path))?;
+        }
+        match segment {
+            Opened::Sealed(segment) => found.segments.push(segment),
             Opened::Unsealed {
                 header,
                 file,
                 data_end,
-            } => {
-                if header.kind == Kind::Log {
-                    last_log = Some(id);
-                }
-                unsealed.push((header, file, data_end));
-            }
+            } => unsealed.push((header, file, data_end)),
             Opened::Unknown(detail) => return Err(OpenError::Format { path, detail }),
             Opened::Unreadable(why) => {
                 let len = disk.open_read(path.clone()).and_then(|file| file.len());

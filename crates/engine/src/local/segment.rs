@@ -21,8 +21,8 @@ use std::{
 
 use super::{
     disk::{Disk, DiskFile},
-    footer::{TRAILER, Trailer},
-    format::{DATA_START, HeaderError, SegmentHeader},
+    footer::{self, TRAILER, Trailer},
+    format::{DATA_START, HeaderError, Kind, SegmentHeader},
     index::Segment,
 };
 
@@ -133,13 +133,42 @@ pub(crate) enum Opened {
     Unknown(String),
 }
 
+impl Opened {
+    /// What made it, if that is known.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        match self {
+            Opened::Sealed(segment) => Some(segment.kind),
+            Opened::Unsealed { header, .. } => Some(header.kind),
+            Opened::Unreadable(_) | Opened::Unknown(_) => None,
+        }
+    }
+}
+
 /// Opens the segment of this number by its trailer, or else its header.
 pub(crate) fn open(disk: &Disk, dir: &Path, id: u64) -> io::Result<Opened> {
     let file = disk.open(path(dir, id))?;
+    open_file(file, id, |_, _| Ok(true))
+}
+
+/// As [`open`], for the last one that appends made, which the last run may not have sealed to the end: a process that
+/// was killed leaves in memory what is not on the disk, and a power cut any sectors of a footer. So the disk is
+/// asked, and the whole footer must be sound.
+pub(crate) fn open_last(disk: &Disk, dir: &Path, id: u64) -> io::Result<Opened> {
+    let file = disk.open(path(dir, id))?;
+    file.read_from_disk();
+    open_file(file, id, footer::is_whole)
+}
+
+fn open_file(
+    file: DiskFile,
+    id: u64,
+    believe: impl FnOnce(&DiskFile, &Segment) -> io::Result<bool>,
+) -> io::Result<Opened> {
     let len = file.len()?;
     let trailer = read_trailer(&file, len, id)?;
     if let Some(trailer) = &trailer
         && let Some(segment) = open_sealed(&file, len, trailer)?
+        && believe(&file, &segment)?
     {
         return Ok(Opened::Sealed(segment));
     }
