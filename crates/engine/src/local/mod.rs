@@ -140,7 +140,10 @@ impl Shared {
         if let Some(why) = why {
             state.failed.get_or_insert_with(|| why.to_owned());
         }
-        for lane in state.lanes.values() {
+        // In order, so that a simulation wakes them in the same order each time.
+        let mut lanes: Vec<_> = state.lanes.iter().collect();
+        lanes.sort_unstable_by_key(|(id, _)| **id);
+        for (_, lane) in lanes {
             lane.wake.send_replace(());
         }
         drop(state);

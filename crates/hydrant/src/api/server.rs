@@ -138,6 +138,7 @@ impl Server {
         let service = service_fn(|request| self.front.answer(request));
         let mut connection = std::pin::pin!(self.http.serve_connection(TokioIo::new(io), service));
         let ended = tokio::select! {
+            biased;
             ended = &mut connection => ended,
             () = shutdown.cancelled() => {
                 connection.as_mut().graceful_shutdown();

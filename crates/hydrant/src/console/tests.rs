@@ -1,10 +1,10 @@
 use async_trait::async_trait;
 use axum::body::to_bytes;
-use hydrant_engine::{Chance, Frame, LaneId, ManualClock, Timestamp};
+use hydrant_engine::{Chance, Frame, LaneId, ManualClock, SystemThreads, Timestamp};
 
 use super::*;
 use crate::{
-    delivery::Settings,
+    delivery::{Parts, Settings},
     destination::{Bytestream, DeliveryError, Destination, Destinations, Object, Receipt},
     stream::{
         BufferingHints, CompressionFormat, DeliveryStream, Destination as Configured, Encryption,
@@ -74,13 +74,16 @@ async fn console() -> (Arc<Console>, Arc<DeliveryStream>, ManualClock) {
     let clock = ManualClock::new(Timestamp(0));
     let metrics = Arc::new(Metrics::new());
     let delivery = Delivery::start(
-        engine.clone(),
-        registry.clone(),
-        Arc::new(Silent),
-        Arc::new(Silent),
-        metrics.delivery.clone(),
-        Arc::new(clock.clone()),
-        Chance::seeded(1),
+        Parts {
+            engine: engine.clone(),
+            registry: registry.clone(),
+            destinations: Arc::new(Silent),
+            warehouse: Arc::new(Silent),
+            metrics: metrics.delivery.clone(),
+            clock: Arc::new(clock.clone()),
+            chance: Chance::seeded(1),
+            threads: Arc::new(SystemThreads),
+        },
         Settings::default(),
     );
     let console = Arc::new(Console {

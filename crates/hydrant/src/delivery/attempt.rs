@@ -109,6 +109,7 @@ impl Attempts {
     async fn wait(&mut self, pause: impl Future<Output = ()>) -> bool {
         let planned = self.intent.version;
         tokio::select! {
+            biased;
             () = self.lane.stop.cancelled() => false,
             () = pause => true,
             _ = self.stream.wait_for(|stream| stream.version != planned) => true,
@@ -156,6 +157,7 @@ impl Attempts {
 
         let body = Arc::new(SpanBody::new(
             engine.log.clone(),
+            self.context.threads.clone(),
             self.lane.id,
             self.seed,
             self.intent.clone(),
@@ -170,6 +172,7 @@ impl Attempts {
         self.lane.series.attempts.inc();
         let limit = attempt_limit(self.intent.bytes);
         let delivered = tokio::select! {
+            biased;
             delivered = destination.deliver(&object) => delivered,
             () = self.context.clock.sleep(limit) => Err(DeliveryError::Retry {
                 code: "InternalError".to_owned(),

@@ -14,7 +14,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream::BoxStream};
-use hydrant_engine::{LaneId, Log, LogError};
+use hydrant_engine::{LaneId, Log, LogError, Threads, threads};
 
 use super::{
     checkpoint::Intent,
@@ -50,6 +50,7 @@ pub(crate) fn memory(bytes: u64) -> u64 {
 /// The body of a span's object.
 pub(crate) struct SpanBody {
     log: Arc<dyn Log>,
+    threads: Arc<dyn Threads>,
     lane: LaneId,
     intent: Arc<Intent>,
     format: CompressionFormat,
@@ -62,6 +63,7 @@ pub(crate) struct SpanBody {
 impl SpanBody {
     pub(crate) fn new(
         log: Arc<dyn Log>,
+        threads: Arc<dyn Threads>,
         lane: LaneId,
         seed: u64,
         intent: Arc<Intent>,
@@ -69,6 +71,7 @@ impl SpanBody {
     ) -> Self {
         SpanBody {
             log,
+            threads,
             lane,
             format: intent.destination.compression,
             entry: span_uuid(seed, lane, intent.span, Purpose::Entry).to_string(),
@@ -161,29 +164,30 @@ impl Body for SpanBody {
             return records;
         }
         let (format, level, entry) = (self.format, self.level, self.entry.clone());
+        let threads = self.threads.clone();
         if self.intent.bytes <= WHOLE_LIMIT {
             let capacity = usize::try_from(self.intent.bytes).unwrap_or_default();
+            let work = move |input| compress::whole(format, level, &entry, input);
             Box::pin(futures::stream::once(whole(
-                records, capacity, format, level, entry,
+                threads, records, capacity, work,
             )))
         } else {
-            in_pieces(records, format, level, entry)
+            in_pieces(threads, records, format, level, entry)
         }
     }
 }
 
 async fn whole(
+    threads: Arc<dyn Threads>,
     mut records: BoxStream<'static, Result<Bytes, BodyError>>,
     capacity: usize,
-    format: CompressionFormat,
-    level: u32,
-    entry: String,
+    compress: impl FnOnce(Vec<u8>) -> Result<Vec<u8>, CompressError> + Send + 'static,
 ) -> Result<Bytes, BodyError> {
     let mut input = Vec::with_capacity(capacity);
     while let Some(bytes) = records.next().await {
         input.extend_from_slice(&bytes?);
     }
-    blocking(move || compress::whole(format, level, &entry, input))
+    blocking(&*threads, move || compress(input))
         .await
         .map(|mut output| {
             output.shrink_to_fit();
@@ -192,6 +196,7 @@ async fn whole(
 }
 
 fn in_pieces(
+    threads: Arc<dyn Threads>,
     mut records: BoxStream<'static, Result<Bytes, BodyError>>,
     format: CompressionFormat,
     level: u32,
@@ -208,7 +213,7 @@ fn in_pieces(
                 continue;
             }
             let input = std::mem::take(&mut piece);
-            let (left, output) = blocking(move || {
+            let (left, output) = blocking(&*threads, move || {
                 let mut output = Vec::with_capacity(input.len() / 2);
                 stream.push(&input, &mut output)?;
                 if ended {
@@ -235,10 +240,11 @@ fn body_error(error: CompressError) -> BodyError {
 
 /// Runs on a thread that may block: compression must not hold up the API.
 async fn blocking<T: Send + 'static>(
+    threads: &dyn Threads,
     work: impl FnOnce() -> Result<T, CompressError> + Send + 'static,
 ) -> Result<T, BodyError> {
-    match tokio::task::spawn_blocking(work).await {
+    match threads::blocking(threads, work).await {
         Ok(done) => done.map_err(body_error),
-        Err(panic) => Err(BodyError(panic.to_string())),
+        Err(stopped) => Err(BodyError(stopped.to_string())),
     }
 }

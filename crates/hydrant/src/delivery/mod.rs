@@ -51,7 +51,7 @@ mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use hydrant_engine::{Chance, Clock, Engine};
+use hydrant_engine::{Chance, Clock, Engine, Threads};
 use tokio::sync::{Semaphore, oneshot};
 
 pub use self::{
@@ -119,6 +119,27 @@ impl Default for Settings {
     }
 }
 
+/// What delivery is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The log that is followed, and the catalog.
+    pub engine: Engine,
+    /// The streams.
+    pub registry: Arc<Registry>,
+    /// Where objects go.
+    pub destinations: Arc<dyn Destinations>,
+    /// Where they go on to.
+    pub warehouse: Arc<dyn Warehouse>,
+    /// What is counted.
+    pub metrics: DeliveryMetrics,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids and jitter.
+    pub chance: Chance,
+    /// Where objects are compressed.
+    pub threads: Arc<dyn Threads>,
+}
+
 /// What every part of delivery is given.
 pub(crate) struct Context {
     pub(crate) engine: Engine,
@@ -128,6 +149,7 @@ pub(crate) struct Context {
     pub(crate) metrics: DeliveryMetrics,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) chance: Chance,
+    pub(crate) threads: Arc<dyn Threads>,
     pub(crate) settings: Settings,
     /// This process, in checkpoints.
     pub(crate) owner: u64,
@@ -169,29 +191,17 @@ pub struct Delivery {
 
 impl Delivery {
     /// Begins to deliver: everything that waits, then what comes. Returns at once.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of a node, each of another type, named where they are put together"
-    )]
-    pub fn start(
-        engine: Engine,
-        registry: Arc<Registry>,
-        destinations: Arc<dyn Destinations>,
-        warehouse: Arc<dyn Warehouse>,
-        metrics: DeliveryMetrics,
-        clock: Arc<dyn Clock>,
-        chance: Chance,
-        settings: Settings,
-    ) -> Self {
+    pub fn start(parts: Parts, settings: Settings) -> Self {
         let context = Arc::new(Context {
-            engine,
-            registry,
-            destinations,
-            warehouse,
-            metrics,
-            clock,
-            owner: chance.next_u64(),
-            chance,
+            engine: parts.engine,
+            registry: parts.registry,
+            destinations: parts.destinations,
+            warehouse: parts.warehouse,
+            metrics: parts.metrics,
+            clock: parts.clock,
+            owner: parts.chance.next_u64(),
+            chance: parts.chance,
+            threads: parts.threads,
             uploads: Semaphore::new(settings.uploads),
             memory: Semaphore::new(
                 usize::try_from(settings.memory / KIB).unwrap_or(usize::MAX >> 3),

@@ -11,7 +11,7 @@
 //! | nothing, but there is a lane or checkpoint | that goes, with its receipts: a crash cut a deletion short |
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -49,7 +49,7 @@ const COPIES: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     context: Arc<Context>,
-    workers: Mutex<HashMap<LaneId, Arc<Worker>>>,
+    workers: Mutex<BTreeMap<LaneId, Arc<Worker>>>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -129,7 +129,7 @@ impl Supervisor {
     async fn run(self: Arc<Self>) {
         let mut changed = self.context.registry.subscribe();
         let mut removals: JoinSet<LaneId> = JoinSet::new();
-        let mut removing: HashSet<LaneId> = HashSet::new();
+        let mut removing: BTreeSet<LaneId> = BTreeSet::new();
         let mut orphans_removed = false;
         let mut swept = self.context.clock.monotonic();
         loop {
@@ -145,6 +145,7 @@ impl Supervisor {
                 self.sweep_receipts().await;
             }
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => break,
                 Ok(()) = changed.changed() => {}
                 Some(removed) = removals.join_next() => {
@@ -163,10 +164,10 @@ impl Supervisor {
     async fn reconcile(
         self: &Arc<Self>,
         removals: &mut JoinSet<LaneId>,
-        removing: &mut HashSet<LaneId>,
+        removing: &mut BTreeSet<LaneId>,
     ) {
         let streams = self.context.registry.all();
-        let mut lanes = HashSet::with_capacity(streams.len());
+        let mut lanes = BTreeSet::new();
         for stream in streams {
             lanes.insert(stream.lane);
             match stream.status {
@@ -327,10 +328,10 @@ impl Supervisor {
         }
     }
 
-    async fn find_orphans(&self) -> Result<HashSet<LaneId>, String> {
+    async fn find_orphans(&self) -> Result<BTreeSet<LaneId>, String> {
         let catalog = &self.context.engine.catalog;
         let log = &self.context.engine.log;
-        let mut lanes: HashSet<LaneId> = HashSet::new();
+        let mut lanes: BTreeSet<LaneId> = BTreeSet::new();
         lanes.extend(log.lanes().await.map_err(|error| error.to_string())?);
         // A lane with receipts has a checkpoint too. There may be millions of them; they are not listed.
         let found = catalog.list(checkpoint::CATALOG_PREFIX).await;

@@ -722,6 +722,7 @@ async fn pause(
     tokio::pin!(over);
     loop {
         tokio::select! {
+            biased;
             () = lane.stop.cancelled() => return Err(Ended::Stopped),
             () = lane.discard.cancelled() => return Err(Ended::Stopped),
             () = &mut over => return Ok(()),

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     DeliveryError, Destination, Destinations,
-    directory::{Directory, Durable},
+    directory::{Directory, Durable, Machine},
     key,
     s3::{Place, S3, SharedClient},
 };
@@ -29,6 +29,7 @@ pub struct Buckets {
     default_root: PathBuf,
     outbound: Arc<Outbound>,
     client: SharedClient,
+    machine: Machine,
     roots: Mutex<HashMap<PathBuf, Arc<Durable>>>,
 }
 
@@ -58,8 +59,18 @@ impl Buckets {
             default_root,
             outbound,
             client: SharedClient::default(),
+            machine: Machine::default(),
             roots: Mutex::default(),
         })
+    }
+
+    /// On another machine: its disk for directories, its network for stores.
+    pub fn on(self, machine: Machine, client: SharedClient) -> Self {
+        Buckets {
+            machine,
+            client,
+            ..self
+        }
     }
 
     /// Removes what a crash left half written in directories; how many objects. To be called before delivery starts.
@@ -72,7 +83,8 @@ impl Buckets {
         }
         roots.sort_unstable();
         roots.dedup();
-        roots.into_iter().map(Directory::sweep).sum()
+        let sweep = |root| Directory::sweep(&*self.machine.files, root);
+        roots.into_iter().map(sweep).sum()
     }
 
     /// Checks what can be checked of a configuration before a stream gets it, for a stream in `region`.
@@ -151,7 +163,7 @@ impl Buckets {
         let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
         roots
             .entry(root.to_owned())
-            .or_insert_with(|| Durable::new(root.to_owned()))
+            .or_insert_with(|| Durable::new(root.to_owned(), self.machine.clone()))
             .clone()
     }
 

@@ -13,8 +13,8 @@
 use std::{
     collections::HashSet,
     ffi::OsStr,
-    fs::{self, File},
-    io::{self, Read, Write},
+    fmt,
+    io::{self, IoSlice},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -25,6 +25,11 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
+use hydrant_engine::{
+    SystemThreads, Threads,
+    local::disk::{self, FileSystem, PathKind, RawFile},
+    threads,
+};
 
 use super::{Bytestream, DeliveryError, Destination, Object, Receipt, key};
 
@@ -34,7 +39,7 @@ const PARTS: &str = ".hydrant";
 const PART_SUFFIX: &str = "part";
 
 /// How much of an object is read at a time.
-const READ_BYTES: usize = 256 << 10;
+const READ_BYTES: u64 = 256 << 10;
 
 /// How many directories are remembered as durable before all are forgotten: memory is bounded, and
 /// to forget costs an fsync.
@@ -51,7 +56,32 @@ pub struct Directory {
 #[derive(Debug)]
 pub struct Durable {
     root: PathBuf,
+    machine: Machine,
     known: Mutex<HashSet<PathBuf>>,
+}
+
+/// What directories lie on, and who works on them. Cheap to clone.
+#[derive(Clone)]
+pub struct Machine {
+    /// The file system.
+    pub files: Arc<dyn FileSystem>,
+    /// Where its calls may block.
+    pub threads: Arc<dyn Threads>,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Machine {
+            files: disk::system(),
+            threads: Arc::new(SystemThreads),
+        }
+    }
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Machine")
+    }
 }
 
 impl Directory {
@@ -77,9 +107,9 @@ impl Directory {
     ///
     /// What cannot be read or removed is told in the log and left: one bucket that is out of order, or
     /// a `lost+found` among them, is no reason for a node not to start.
-    pub fn sweep(root: &Path) -> usize {
+    pub fn sweep(files: &dyn FileSystem, root: &Path) -> usize {
         let entries = |directory: &Path| {
-            entries(directory).unwrap_or_else(|error| {
+            entries(files, directory).unwrap_or_else(|error| {
                 tracing::warn!("{} is not tidied up: {error}", directory.display());
                 Vec::new()
             })
@@ -90,7 +120,7 @@ impl Directory {
                 if part.extension() != Some(OsStr::new(PART_SUFFIX)) {
                     continue;
                 }
-                match fs::remove_file(&part) {
+                match files.remove(&part) {
                     Ok(()) => swept += 1,
                     Err(error) => tracing::warn!("{} is not removed: {error}", part.display()),
                 }
@@ -101,9 +131,9 @@ impl Directory {
 }
 
 /// What lies in `directory`; nothing if it is not there.
-fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    match fs::read_dir(directory) {
-        Ok(found) => found.map(|entry| Ok(entry?.path())).collect(),
+fn entries(files: &dyn FileSystem, directory: &Path) -> io::Result<Vec<PathBuf>> {
+    match files.list(directory) {
+        Ok(found) => Ok(found),
         Err(error) if not_a_directory(&error) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
@@ -126,37 +156,43 @@ impl Destination for Directory {
             .join(PARTS)
             .join(part_name(&name.to_string_lossy()));
 
+        let threads = &*self.durable.machine.threads;
         let mut body = object.body.open();
         let mut writing = {
             let durable = self.durable.clone();
-            blocking(move || Part::create(part, durable)).await?
+            blocking(threads, move || Part::create(part, durable)).await?
         };
         while let Some(chunk) = body.next().await {
             let chunk = chunk?;
-            writing = blocking(move || {
+            writing = blocking(threads, move || {
                 writing.write(&chunk)?;
                 Ok(writing)
             })
             .await?;
         }
-        let bytes = blocking(move || writing.publish(&target)).await?;
+        let bytes = blocking(threads, move || writing.publish(&target)).await?;
         Ok(Receipt { bytes })
     }
 
     async fn read(&self, key: &str) -> Result<Bytestream, DeliveryError> {
         let path = self.place(key)?;
         let named = key.to_owned();
-        let reading = tokio::task::spawn_blocking(move || Reading::open(&path))
+        let Machine { files, threads } = self.durable.machine.clone();
+        let reading = threads::blocking(&*threads, move || Reading::open(&*files, &path))
             .await
-            .map_err(|panic| DeliveryError::internal(panic.to_string()))?
+            .map_err(|stopped| DeliveryError::internal(stopped.to_string()))?
             .map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
                     DeliveryError::refused("S3.NoSuchKey", format!("there is no object {named}"))
                 }
                 _ => in_words(&error),
             })?;
-        let pieces = futures::stream::try_unfold(reading, |mut reading| {
-            blocking(move || Ok(reading.piece()?.map(|piece| (piece, reading))))
+        let pieces = futures::stream::try_unfold(reading, move |mut reading| {
+            let threads = threads.clone();
+            async move {
+                let piece = move || Ok(reading.piece()?.map(|piece| (piece, reading)));
+                blocking(&*threads, piece).await
+            }
         });
         Ok(pieces.boxed())
     }
@@ -169,35 +205,35 @@ impl Destination for Directory {
 /// An object being read. Renaming replaces objects whole, so what was opened stays as it was.
 #[derive(Debug)]
 struct Reading {
-    file: File,
-    left: u64,
+    file: Box<dyn RawFile>,
+    at: u64,
+    end: u64,
 }
 
 impl Reading {
-    fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
+    fn open(files: &dyn FileSystem, path: &Path) -> io::Result<Self> {
+        if files.kind(path) == Some(PathKind::Directory) {
             return Err(io::ErrorKind::NotFound.into());
         }
+        let file = files.open(path, false)?;
         Ok(Reading {
+            end: file.len()?,
             file,
-            left: metadata.len(),
+            at: 0,
         })
     }
 
     /// The next piece; none at the end that the object had when it was opened.
     fn piece(&mut self) -> io::Result<Option<Bytes>> {
-        let length = self.left.min(READ_BYTES as u64);
+        let length = (self.end - self.at).min(READ_BYTES);
         if length == 0 {
             return Ok(None);
         }
-        let mut piece = Vec::with_capacity(length as usize);
-        let read = (&self.file).take(length).read_to_end(&mut piece)?;
-        if read as u64 != length {
+        let piece = self.file.read_at(self.at, length as usize)?;
+        if piece.len() as u64 != length {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.left -= length;
+        self.at += length;
         Ok(Some(piece.into()))
     }
 }
@@ -216,12 +252,13 @@ fn part_name(object: &str) -> String {
 }
 
 async fn blocking<T: Send + 'static>(
+    threads: &dyn Threads,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, DeliveryError> {
-    match tokio::task::spawn_blocking(work).await {
+    match threads::blocking(threads, work).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => Err(in_words(&error)),
-        Err(panic) => Err(DeliveryError::internal(panic.to_string())),
+        Err(stopped) => Err(DeliveryError::internal(stopped.to_string())),
     }
 }
 
@@ -243,7 +280,7 @@ fn in_words(error: &io::Error) -> DeliveryError {
 #[derive(Debug)]
 struct Part {
     path: PathBuf,
-    file: File,
+    file: Box<dyn RawFile>,
     durable: Arc<Durable>,
     bytes: u64,
     published: bool,
@@ -254,7 +291,15 @@ impl Part {
         if let Some(parent) = path.parent() {
             durable.create(parent)?;
         }
-        let file = File::create(&path)?;
+        let files = &durable.machine.files;
+        let file = match files.create(&path) {
+            // Left by another life of this process, and not swept.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                files.remove(&path)?;
+                files.create(&path)?
+            }
+            created => created?,
+        };
         Ok(Part {
             path,
             file,
@@ -265,18 +310,20 @@ impl Part {
     }
 
     fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
-        self.file.write_all(chunk)?;
+        self.file
+            .write_all_at(&mut [IoSlice::new(chunk)], self.bytes)?;
         self.bytes += chunk.len() as u64;
         Ok(())
     }
 
     fn publish(mut self, target: &Path) -> io::Result<u64> {
-        self.file.sync_all()?;
+        self.file.sync(true)?;
         if let Some(parent) = target.parent() {
             self.durable.create(parent)?;
-            fs::rename(&self.path, target)?;
+            let files = &self.durable.machine.files;
+            files.rename(&self.path, target)?;
             self.published = true;
-            sync_dir(parent)?;
+            files.sync_dir(parent)?;
         }
         Ok(self.bytes)
     }
@@ -286,16 +333,17 @@ impl Drop for Part {
     fn drop(&mut self) {
         if !self.published {
             // Best effort: what stays is swept at the next start.
-            let _ = fs::remove_file(&self.path);
+            let _ = self.durable.machine.files.remove(&self.path);
         }
     }
 }
 
 impl Durable {
     /// Nothing is known below `root` yet.
-    pub fn new(root: PathBuf) -> Arc<Self> {
+    pub fn new(root: PathBuf, machine: Machine) -> Arc<Self> {
         Arc::new(Durable {
             root,
+            machine,
             known: Mutex::default(),
         })
     }
@@ -305,47 +353,52 @@ impl Durable {
         // Held over the syncs: nobody may rely on a directory that somebody else is making.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // Directories may have been removed by hand since.
-        if known.contains(directory) && directory.is_dir() {
+        if known.contains(directory) && self.is_directory(directory) {
             return Ok(());
         }
         if known.len() >= DURABLE_LIMIT {
             known.clear();
         }
-        create_durably(directory, &self.root, &mut known)
+        self.create_durably(directory, &mut known)
     }
-}
 
-fn create_durably(directory: &Path, root: &Path, known: &mut HashSet<PathBuf>) -> io::Result<()> {
-    // What is above the root, and the root if it was there before, is somebody else's care.
-    if directory.is_dir() && (known.contains(directory) || !directory.starts_with(root)) {
-        return Ok(());
+    fn is_directory(&self, path: &Path) -> bool {
+        self.machine.files.kind(path) == Some(PathKind::Directory)
     }
-    let parent = match directory.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    if directory != Path::new(".") {
-        create_durably(parent, root, known)?;
-        match fs::create_dir(directory) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            Err(_) if !directory.is_dir() => {
-                let detail = format!("{} is a file", directory.display());
-                return Err(io::Error::new(io::ErrorKind::NotADirectory, detail));
-            }
-            _ => sync_dir(parent)?,
+
+    fn create_durably(&self, directory: &Path, known: &mut HashSet<PathBuf>) -> io::Result<()> {
+        // What is above the root, and the root if it was there before, is somebody else's care.
+        if self.is_directory(directory)
+            && (known.contains(directory) || !directory.starts_with(&self.root))
+        {
+            return Ok(());
         }
+        let parent = match directory.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        if directory != Path::new(".") {
+            self.create_durably(parent, known)?;
+            let files = &self.machine.files;
+            match files.create_dir(directory) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                Err(_) if !self.is_directory(directory) => {
+                    let detail = format!("{} is a file", directory.display());
+                    return Err(io::Error::new(io::ErrorKind::NotADirectory, detail));
+                }
+                _ => files.sync_dir(parent)?,
+            }
+        }
+        known.insert(directory.to_owned());
+        Ok(())
     }
-    known.insert(directory.to_owned());
-    Ok(())
-}
-
-fn sync_dir(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs::{self, File};
+
+    use super::{entries as listed, *};
     use crate::destination::conformance::{self, Inspect, object};
 
     struct Looked(PathBuf);
@@ -370,7 +423,16 @@ mod tests {
     }
 
     fn bucket(root: &Path) -> Directory {
-        Directory::new(Durable::new(root.to_owned()), "my-bucket")
+        let durable = Durable::new(root.to_owned(), Machine::default());
+        Directory::new(durable, "my-bucket")
+    }
+
+    fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+        listed(&*disk::system(), directory)
+    }
+
+    fn sweep(root: &Path) -> usize {
+        Directory::sweep(&*disk::system(), root)
     }
 
     #[tokio::test]
@@ -384,13 +446,16 @@ mod tests {
     async fn an_object_that_was_cut_short_is_not_taken_for_whole() {
         let root = tempfile::tempdir().unwrap();
         let bucket = bucket(root.path());
-        let bytes = conformance::noise(3 * READ_BYTES);
+        let bytes = conformance::noise(3 * READ_BYTES as usize);
         bucket.deliver(&object("a", &bytes)).await.unwrap();
         let mut pieces = bucket.read("a").await.unwrap();
-        assert_eq!(pieces.next().await.unwrap().unwrap(), bytes[..READ_BYTES]);
+        assert_eq!(
+            pieces.next().await.unwrap().unwrap(),
+            bytes[..READ_BYTES as usize]
+        );
         let file = root.path().join("my-bucket/a");
         let file = File::options().write(true).open(file).unwrap();
-        file.set_len(2 * READ_BYTES as u64 + 1).unwrap();
+        file.set_len(2 * READ_BYTES + 1).unwrap();
         pieces.next().await.unwrap().unwrap();
         pieces.next().await.unwrap().unwrap_err();
         assert!(pieces.next().await.is_none());
@@ -428,9 +493,9 @@ mod tests {
         let bucket = bucket(root.path());
         bucket.deliver(&object("a/kept.part", b"x")).await.unwrap();
         fs::write(root.path().join("my-bucket/.hydrant/half.part"), b"half").unwrap();
-        assert_eq!(Directory::sweep(root.path()), 1);
+        assert_eq!(sweep(root.path()), 1);
         assert_eq!(Looked(root.path().join("my-bucket")).count().await, 1);
-        assert_eq!(Directory::sweep(&root.path().join("missing")), 0);
+        assert_eq!(sweep(&root.path().join("missing")), 0);
     }
 
     #[tokio::test]
@@ -442,7 +507,7 @@ mod tests {
         // Not a file, so it cannot be removed as one, whoever runs the test.
         fs::create_dir_all(parts.join("odd.part")).unwrap();
         fs::write(parts.join("half.part"), b"half").unwrap();
-        assert_eq!(Directory::sweep(root.path()), 1);
+        assert_eq!(sweep(root.path()), 1);
     }
 
     #[test]

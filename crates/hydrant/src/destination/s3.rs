@@ -45,6 +45,7 @@ pub(crate) const PARTS_AT_ONCE: usize = 2;
 /// How long `object_store` itself retries.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_RETRIES: usize = 2;
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Where a bucket is and how objects are put there.
 #[derive(Clone, Debug)]
@@ -122,9 +123,10 @@ impl S3 {
             .with_credentials(self.credentials.clone())
             .with_http_connector(door)
             .with_retry(RetryConfig {
+                // The same pause each time: delivery's own pauses have the jitter, and grow.
                 backoff: BackoffConfig {
-                    init_backoff: Duration::from_millis(100),
-                    max_backoff: Duration::from_secs(2),
+                    init_backoff: RETRY_PAUSE,
+                    max_backoff: RETRY_PAUSE,
                     base: 2.0,
                 },
                 max_retries: MAX_RETRIES,

@@ -27,7 +27,7 @@ use std::{
 
 use async_trait::async_trait;
 use hydrant_engine::{
-    CatalogError, Chance, Clock, Engine, LogError, SystemThreads,
+    CatalogError, Chance, Clock, Engine, LogError, SystemThreads, Threads,
     engine::{EngineConfig, EngineParts, OpenError},
     local::disk::Disk,
 };
@@ -71,6 +71,115 @@ pub struct Node {
     clock: Arc<dyn Clock>,
     api: Part<()>,
     admin: Part<io::Result<()>>,
+}
+
+/// What a node is put into: the world around it, and who runs its work.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Where buckets are.
+    pub buckets: Arc<Buckets>,
+    /// Seals passwords.
+    pub vault: Arc<Vault>,
+    /// Connects to databases.
+    pub connector: Connector,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids and jitter.
+    pub chance: Chance,
+    /// Where objects are compressed.
+    pub threads: Arc<dyn Threads>,
+}
+
+/// All of a node but its ports and what they need: what a simulation runs.
+#[derive(Debug)]
+pub struct Core {
+    /// Log and catalog.
+    pub engine: Engine,
+    /// Every stream.
+    pub registry: Arc<Registry>,
+    /// From the log to objects.
+    pub delivery: Delivery,
+    /// From objects to rows.
+    pub warehouses: Arc<Warehouses>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Serves connections; accepts none by itself.
+    pub server: Arc<Server>,
+}
+
+impl Core {
+    /// Starts delivery, and makes the server.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub async fn start(
+        config: &Config,
+        engine: Engine,
+        around: Surroundings,
+    ) -> Result<Self, StartError> {
+        let Surroundings {
+            buckets,
+            vault,
+            connector,
+            clock,
+            chance,
+            threads,
+        } = around;
+        let registry = Registry::open(engine.catalog.clone()).await?;
+        let warehouses = Arc::new(Warehouses::new(
+            buckets.clone(),
+            vault.clone(),
+            connector,
+            config.redshift_credentials,
+        ));
+        let mut metrics = Metrics::new();
+        metrics.observe_log(engine.log.clone());
+        let metrics = Arc::new(metrics);
+        let delivery = Delivery::start(
+            delivery::Parts {
+                engine: engine.clone(),
+                registry: registry.clone(),
+                destinations: buckets,
+                warehouse: warehouses.clone(),
+                metrics: metrics.delivery.clone(),
+                clock: clock.clone(),
+                chance: chance.clone(),
+                threads,
+            },
+            delivery::Settings {
+                max_interval: config.max_interval,
+                gzip_level: config.gzip_level,
+                copy_retry_interval: config.copy_retry_interval,
+                ..delivery::Settings::default()
+            },
+        );
+        let operations = Operations::new(Parts {
+            engine: engine.clone(),
+            registry: registry.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            quotas: config.quotas.clone(),
+            vet: Arc::new(Vetting(warehouses.clone())),
+            vault,
+        });
+        let limits = ServerLimits::default();
+        let front = Front::new(
+            Arc::new(operations),
+            Authenticator::new(config.keyring.clone()),
+            Arc::new(Counting(metrics.answers.clone())),
+            clock.clone(),
+            chance,
+            limits,
+        );
+        Ok(Core {
+            engine,
+            registry,
+            delivery,
+            warehouses,
+            metrics,
+            server: Server::new(front, clock, limits),
+        })
+    }
 }
 
 /// A task that runs until it is told to stop.
@@ -181,53 +290,24 @@ impl Node {
         let buckets = buckets(&config, &clock)?;
         let key_file = key_file(&config);
         let vault = Arc::new(Vault::open(&key_file, &chance)?);
-        let warehouses = Arc::new(Warehouses::new(
-            buckets.clone(),
-            vault.clone(),
-            connector(&config, &clock)?,
-            config.redshift_credentials,
-        ));
-        let registry = Registry::open(engine.catalog.clone()).await?;
-        told::log_lost_passwords(&registry, &vault, &key_file);
-
-        let mut metrics = Metrics::new();
-        metrics.observe_log(engine.log.clone());
-        let metrics = Arc::new(metrics);
-        let delivery = Delivery::start(
-            engine.clone(),
-            registry.clone(),
-            buckets.clone(),
-            warehouses.clone(),
-            metrics.delivery.clone(),
-            clock.clone(),
-            chance.clone(),
-            delivery::Settings {
-                max_interval: config.max_interval,
-                gzip_level: config.gzip_level,
-                copy_retry_interval: config.copy_retry_interval,
-                ..delivery::Settings::default()
-            },
-        );
-
-        let operations = Operations::new(Parts {
-            engine: engine.clone(),
-            registry: registry.clone(),
+        let surroundings = Surroundings {
+            buckets,
+            vault: vault.clone(),
+            connector: connector(&config, &clock)?,
             clock: clock.clone(),
-            metrics: metrics.clone(),
-            quotas: config.quotas.clone(),
-            vet: Arc::new(Vetting(warehouses.clone())),
-            vault,
-        });
-        let limits = ServerLimits::default();
-        let front = Front::new(
-            Arc::new(operations),
-            Authenticator::new(config.keyring.clone()),
-            Arc::new(Counting(metrics.answers.clone())),
-            clock.clone(),
             chance,
-            limits,
-        );
-        let server = Server::new(front, clock.clone(), limits);
+            threads: Arc::new(SystemThreads),
+        };
+        let core = Core::start(&config, engine, surroundings).await?;
+        told::log_lost_passwords(&core.registry, &vault, &key_file);
+        let Core {
+            engine,
+            registry,
+            delivery,
+            warehouses,
+            metrics,
+            server,
+        } = core;
         let tls = acceptor.is_some();
         let api = Part::run(|stop| server.serve(api_listener, acceptor, stop));
 

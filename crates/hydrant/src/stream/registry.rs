@@ -115,9 +115,12 @@ impl Mirror {
         streams.get(key).map(|known| known.stream.clone())
     }
 
+    /// In order of their lanes, which is that of their creation.
     fn all(&self) -> Vec<Arc<DeliveryStream>> {
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
-        streams.values().map(|known| known.stream.clone()).collect()
+        let mut all: Vec<_> = streams.values().map(|known| known.stream.clone()).collect();
+        all.sort_unstable_by_key(|stream| stream.lane);
+        all
     }
 }
 

@@ -22,6 +22,11 @@ use std::{
 use self::system::System;
 pub use self::system::{FileSystem, Locked, PathKind, RawFile};
 
+/// The machine's file system.
+pub fn system() -> Arc<dyn FileSystem> {
+    Arc::new(System)
+}
+
 /// How often a read is tried: what a disk fails to read once it often reads the next time.
 const READ_TRIES: usize = 3;
 
@@ -107,7 +112,7 @@ impl fmt::Debug for Disk {
 
 impl Default for Disk {
     fn default() -> Self {
-        Self::over(Arc::new(System))
+        Self::over(system())
     }
 }
 

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use hydrant_engine::{
-    Catalog, CatalogError, Chance, Change, Clock, Engine, Expect, Frame, ManualClock, Timestamp,
-    Version, Versioned,
+    Catalog, CatalogError, Chance, Change, Clock, Engine, Expect, Frame, ManualClock,
+    SystemThreads, Timestamp, Version, Versioned,
 };
 use proptest::prelude::*;
 
@@ -23,7 +23,7 @@ use super::{
     table::{Next, Tables, loading, lost, no_table},
 };
 use crate::{
-    delivery::{CopyState, Delivery, Settings, StreamStatus, load},
+    delivery::{CopyState, Delivery, Parts, Settings, StreamStatus, load},
     destination::DeliveryError,
     metrics::Metrics,
     stream::{DeliveryStream, Destination as Configured, RedshiftSpec, Registry, RegistryError},
@@ -191,13 +191,16 @@ impl Lives {
             catalog,
         };
         self.delivery = Some(Delivery::start(
-            engine,
-            self.registry.clone(),
-            Arc::new(Store(self.store.clone())),
-            self.tables.clone(),
-            Metrics::new().delivery,
-            Arc::new(self.clock.clone()),
-            Chance::seeded(self.lived),
+            Parts {
+                engine,
+                registry: self.registry.clone(),
+                destinations: Arc::new(Store(self.store.clone())),
+                warehouse: self.tables.clone(),
+                metrics: Metrics::new().delivery,
+                clock: Arc::new(self.clock.clone()),
+                chance: Chance::seeded(self.lived),
+                threads: Arc::new(SystemThreads),
+            },
             Settings::default(),
         ));
         calm().await;

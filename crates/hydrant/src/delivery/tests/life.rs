@@ -1,7 +1,7 @@
 //! Streams come and go.
 
 use futures::StreamExt;
-use hydrant_engine::{Chance, Engine, Frame, LaneId, LogError, ManualClock};
+use hydrant_engine::{Chance, Engine, Frame, LaneId, LogError, ManualClock, SystemThreads};
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -14,7 +14,7 @@ use hydrant_engine::{Catalog, CatalogError, Change, Expect, Position, Version, V
 
 use super::rig::{BEGIN, Rig, calm, until};
 use crate::{
-    delivery::{Delivery, Settings, Span, checkpoint, receipts},
+    delivery::{Delivery, Parts, Settings, Span, checkpoint, receipts},
     destination::{DeliveryError, Destination, Destinations},
     metrics::Metrics,
     stream::{Registry, S3Spec, Status},
@@ -116,13 +116,16 @@ async fn what_a_crash_left_of_a_deletion_is_removed_at_start() {
         }
     }
     let delivery = Delivery::start(
-        engine.clone(),
-        registry.clone(),
-        Arc::new(Nowhere),
-        Arc::new(super::rig::NoWarehouse),
-        Metrics::new().delivery,
-        Arc::new(ManualClock::new(BEGIN)),
-        Chance::seeded(1),
+        Parts {
+            engine: engine.clone(),
+            registry: registry.clone(),
+            destinations: Arc::new(Nowhere),
+            warehouse: Arc::new(super::rig::NoWarehouse),
+            metrics: Metrics::new().delivery,
+            clock: Arc::new(ManualClock::new(BEGIN)),
+            chance: Chance::seeded(1),
+            threads: Arc::new(SystemThreads),
+        },
         Settings::default(),
     );
     until("the deletion is finished", || {

@@ -10,12 +10,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use hydrant_engine::{
-    Chance, Clock, Engine, Frame, LaneId, ManualClock, Position, SystemClock, Timestamp,
+    Chance, Clock, Engine, Frame, LaneId, ManualClock, Position, SystemClock, SystemThreads,
+    Timestamp,
 };
 use tokio::sync::Semaphore;
 
 use crate::{
-    delivery::{Delivery, Settings, StreamStatus, checkpoint},
+    delivery::{Delivery, Parts, Settings, StreamStatus, checkpoint},
     destination::{Bytestream, DeliveryError, Destination, Destinations, Object, Receipt},
     metrics::Metrics,
     stream::{
@@ -244,13 +245,16 @@ impl Rig {
         let clock = ManualClock::new(BEGIN);
         let metrics = Metrics::new();
         let delivery = Delivery::start(
-            engine.clone(),
-            registry.clone(),
-            Arc::new(Store(store.clone())),
-            warehouse.clone(),
-            metrics.delivery.clone(),
-            Arc::new(clock.clone()),
-            Chance::seeded(1),
+            Parts {
+                engine: engine.clone(),
+                registry: registry.clone(),
+                destinations: Arc::new(Store(store.clone())),
+                warehouse: warehouse.clone(),
+                metrics: metrics.delivery.clone(),
+                clock: Arc::new(clock.clone()),
+                chance: Chance::seeded(1),
+                threads: Arc::new(SystemThreads),
+            },
             settings.clone(),
         );
         Rig {
@@ -273,13 +277,16 @@ impl Rig {
     /// Another process, with its own chance.
     pub(super) fn again(&self, store: &Arc<Scripted>, seed: u64) -> Delivery {
         Delivery::start(
-            self.engine.clone(),
-            self.registry.clone(),
-            Arc::new(Store(store.clone())),
-            self.warehouse.clone(),
-            self.metrics.delivery.clone(),
-            Arc::new(self.clock.clone()),
-            Chance::seeded(seed),
+            Parts {
+                engine: self.engine.clone(),
+                registry: self.registry.clone(),
+                destinations: Arc::new(Store(store.clone())),
+                warehouse: self.warehouse.clone(),
+                metrics: self.metrics.delivery.clone(),
+                clock: Arc::new(self.clock.clone()),
+                chance: Chance::seeded(seed),
+                threads: Arc::new(SystemThreads),
+            },
             self.settings.clone(),
         )
     }

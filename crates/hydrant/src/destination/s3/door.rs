@@ -33,6 +33,11 @@ const ERROR_BODY_LIMIT: usize = 64 << 10;
 pub struct SharedClient(Arc<OnceLock<HttpClient>>);
 
 impl SharedClient {
+    /// One that is there already, for stores that are not on the network.
+    pub fn of(client: HttpClient) -> Self {
+        SharedClient(Arc::new(OnceLock::from(client)))
+    }
+
     fn get(&self) -> object_store::Result<HttpClient> {
         if let Some(client) = self.0.get() {
             return Ok(client.clone());

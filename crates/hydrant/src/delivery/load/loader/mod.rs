@@ -266,6 +266,7 @@ async fn held_up(context: &Context, lane: &Lane, error: &HeldError) -> Result<()
         return Err(ended);
     }
     tokio::select! {
+        biased;
         () = lane.stop.cancelled() => Err(Ended::Stopped),
         () = context.clock.sleep(TROUBLE_PAUSE) => Ok(()),
     }
