@@ -180,12 +180,11 @@ impl FileSystem for SimDisk {
             state.pending_names = outside;
             let inside: Vec<_> = inside;
             for (name, entry) in inside {
-                match outcome {
-                    Outcome::Cut => state.pending_names.push((name, entry)),
-                    _ if outcome.happens(&self.world.chance) => {
-                        super::set(&mut state.durable_names, name, entry);
-                    }
-                    _ => {}
+                // A journal forgets nothing: what was not made durable is still to be.
+                if outcome == Outcome::Whole {
+                    super::set(&mut state.durable_names, name, entry);
+                } else {
+                    state.pending_names.push((name, entry));
                 }
             }
             Ok(())

@@ -103,6 +103,7 @@ async fn live(
     }
     checked?;
     owed.rotten |= life.faults.dead_sector > 0.0;
+    owed.misread |= life.faults.read > 0.0;
     world.set_faults(life.faults);
     let worked = work::work(&engine, world, chance, plan, life, owed).await;
     world.set_faults(Faults::default());

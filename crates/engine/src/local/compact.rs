@@ -347,7 +347,7 @@ fn entries_from(
     }
     let what = "the index of a lane; its frames are looked for one by one";
     shared.note_damage(segment.id, row.section, what);
-    let mut found = scan_lane(file, segment, row.lane)?;
+    let mut found = scan_lane(file, segment, row)?;
     found.retain(|entry| entry.position >= from);
     Ok(found)
 }

@@ -13,7 +13,7 @@
 use std::{io, ops::Range};
 
 use super::{
-    disk::DiskFile,
+    disk::{DiskFile, is_unreadable},
     format::{Kind, SegmentHeader, VERSION, u32_at, u64_at},
     index::{Entry, Row, Segment, Totals},
 };
@@ -426,7 +426,11 @@ impl FooterReader {
         let want = usize::try_from(left).map_or(want, |left| want.min(left));
         self.buffer.drain(..self.used);
         self.used = 0;
-        let bytes = file.read_exact_at(self.ahead.start, want)?;
+        let bytes = match file.read_exact_at(self.ahead.start, want) {
+            // As good as rotten.
+            Err(error) if is_unreadable(&error) => return Ok(false),
+            read => read?,
+        };
         self.ahead.start += want as u64;
         self.buffer.extend_from_slice(&bytes);
         Ok(true)

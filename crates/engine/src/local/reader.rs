@@ -146,7 +146,6 @@ impl Cursor {
 
     /// The next entries of a sealed segment; `None` when they cannot be found.
     fn read_section(&mut self, segment: &Segment, row: &Row) -> io::Result<Option<Vec<Entry>>> {
-        let lane = self.lane;
         let from = self.next.max(self.keep_from.load(Ordering::Relaxed));
         if from > row.last {
             // Trimmed since the index was asked: nothing of this is wanted, and nothing is damaged.
@@ -172,7 +171,7 @@ impl Cursor {
         }
         let what = "the index of a lane; its frames are looked for one by one";
         self.shared.note_damage(segment.id, row.section, what);
-        let entries = scan_lane(&file, segment, lane)?;
+        let entries = scan_lane(&file, segment, row)?;
         let entries: Vec<_> = entries
             .into_iter()
             .filter(|it| it.position >= from)
@@ -187,8 +186,13 @@ impl Cursor {
                 Filled::Ready => {}
                 Filled::Nothing { .. } => return Vec::new(),
                 Filled::OnDisk(segment, row) => {
-                    if let Err(error) = self.fill_from(&segment, &row) {
-                        return vec![Err(error)];
+                    match self.fill_from(&segment, &row) {
+                        Ok(()) => {}
+                        // What is lost there begins beyond what was asked for.
+                        Err(LogError::Damaged { position, .. }) if position.0 >= end => {
+                            return Vec::new();
+                        }
+                        Err(error) => return vec![Err(error)],
                     }
                     continue;
                 }
@@ -300,12 +304,9 @@ pub(crate) fn read_alone(file: &DiskFile, entry: &Entry) -> Result<Bytes, &'stat
     read_run(file, std::slice::from_ref(entry)).map_err(|_| "the disk cannot read it")
 }
 
-/// A lane's entries in a segment whose index is damaged.
-pub(crate) fn scan_lane(
-    file: &DiskFile,
-    segment: &Segment,
-    lane: LaneId,
-) -> io::Result<Vec<Entry>> {
+/// A lane's entries in a segment whose index is damaged. Where the scan finds fewer than the row has, the rest lies
+/// in holes that do not say whose they are: for each such hole there is an entry that is lost.
+pub(crate) fn scan_lane(file: &DiskFile, segment: &Segment, row: &Row) -> io::Result<Vec<Entry>> {
     let header = SegmentHeader {
         kind: segment.kind,
         id: segment.id,
@@ -314,7 +315,26 @@ pub(crate) fn scan_lane(
         end: segment.end,
     };
     let mut found = scan(file, &header, Some(segment.data_end), true)?;
-    Ok(found.lanes.remove(&lane).unwrap_or_default())
+    let mut entries = found.lanes.remove(&row.lane).unwrap_or_default();
+    if entries.len() as u64 >= row.totals().entries {
+        return Ok(entries);
+    }
+    for hole in found.holes.iter().filter(|hole| hole.lane.is_none()) {
+        let (first, last) = (hole.first.max(row.first), hole.last.min(row.last));
+        let at = entries.partition_point(|entry| entry.position < first);
+        if first <= last && entries.get(at).is_none_or(|entry| entry.position > first) {
+            let lost = Entry {
+                position: first,
+                arrival: row.arrival,
+                offset: u32::try_from(hole.offset).unwrap_or(u32::MAX),
+                body_len: 0,
+                records: 0,
+                lost: true,
+            };
+            entries.insert(at, lost);
+        }
+    }
+    Ok(entries)
 }
 
 /// Splits entries into runs that are read at once: neighbours, or nearly so.

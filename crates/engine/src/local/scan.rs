@@ -9,6 +9,8 @@
 //! * a bad frame and no such proof: the bad frame is part of the last batch, which was never
 //!   acknowledged as a whole. It is the **torn tail** and cut, with what follows it in the same batch.
 //!
+//! A sector that cannot be read is damage, too: a torn write leaves none.
+//!
 //! What this cannot tell is rot in the very last batch before a crash from a torn write. A segment that
 //! was sealed, as closing the log does, has no such doubt: all of it was durable.
 
@@ -73,6 +75,7 @@ pub(crate) fn scan(
             len: limit.map_or(len, |limit| len.min(u64::from(limit))),
             start: 0,
             bytes: Vec::new(),
+            unreadable: false,
         },
         nonce: header.nonce,
         sound: Vec::new(),
@@ -133,6 +136,9 @@ impl Scanner<'_> {
             // Free space after the last frame is no hole, unless frames must have been there.
             if found.is_none() {
                 let free = self.bytes.zero_from(start)?;
+                // Power that goes tears writes, but leaves no sector that cannot be read.
+                self.durable |= self.bytes.unreadable;
+                let free = free && !self.bytes.unreadable;
                 self.torn = !self.durable && !free;
                 if free || self.torn {
                     return Ok(());
@@ -301,6 +307,8 @@ struct Window<'a> {
     len: u64,
     start: u64,
     bytes: Vec<u8>,
+    /// Some of what was read so far could not be read.
+    unreadable: bool,
 }
 
 impl Window<'_> {
@@ -311,7 +319,9 @@ impl Window<'_> {
         }
         let end = self.start + self.bytes.len() as u64;
         if at < self.start || at + len as u64 > end {
-            self.bytes = self.file.read_at(at, len.max(WINDOW))?;
+            let (bytes, unreadable) = self.file.read_around(at, len.max(WINDOW))?;
+            self.bytes = bytes;
+            self.unreadable |= unreadable;
             self.start = at;
             if self.bytes.len() < len {
                 return Ok(None);

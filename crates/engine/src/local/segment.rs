@@ -173,7 +173,7 @@ fn open_file(
         return Ok(Opened::Sealed(segment));
     }
     let data_end = trailer.as_ref().map(|trailer| trailer.data_end);
-    let block = file.read_at(0, DATA_START as usize)?;
+    let (block, _) = file.read_around(0, DATA_START as usize)?;
     // The trailer repeats the header.
     let header = match trailer {
         Some(trailer) => Ok(trailer.header),
@@ -195,7 +195,8 @@ fn read_trailer(file: &DiskFile, len: u64, id: u64) -> io::Result<Option<Trailer
     let Some(trailer_at) = len.checked_sub(u64::from(TRAILER)) else {
         return Ok(None);
     };
-    let trailer = Trailer::decode(&file.read_at(trailer_at, TRAILER as usize)?);
+    let (bytes, _) = file.read_around(trailer_at, TRAILER as usize)?;
+    let trailer = Trailer::decode(&bytes);
     Ok(trailer.filter(|trailer| trailer.header.id == id))
 }
 
@@ -205,7 +206,7 @@ fn open_sealed(file: &DiskFile, len: u64, trailer: &Trailer) -> io::Result<Optio
         return Ok(None);
     }
     let rows_len = usize::try_from(rows.end - rows.start).map_err(io::Error::other)?;
-    let rows = file.read_at(rows.start, rows_len)?;
+    let (rows, _) = file.read_around(rows.start, rows_len)?;
     let header = trailer.header;
     Ok(trailer.decode_rows(&rows).map(|rows| Segment {
         kind: header.kind,

@@ -105,7 +105,7 @@ fn sum_below(
             Block::Damaged => break,
         }
     }
-    let entries = scan_lane(&file, segment, row.lane)?;
+    let entries = scan_lane(&file, segment, row)?;
     let below = entries.partition_point(|entry| entry.position < keep_from);
     let after = entries
         .get(below)

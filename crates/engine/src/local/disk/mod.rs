@@ -19,6 +19,8 @@ use std::{
     sync::Arc,
 };
 
+use rustix::io::Errno;
+
 use self::system::System;
 pub use self::system::{FileSystem, Locked, PathKind, RawFile};
 
@@ -29,6 +31,10 @@ pub fn system() -> Arc<dyn FileSystem> {
 
 /// How often a read is tried: what a disk fails to read once it often reads the next time.
 const READ_TRIES: usize = 3;
+/// In pieces of so many bytes is read what cannot be read as a whole.
+const READ_PIECE: u64 = 512;
+/// "Structure needs cleaning": what Linux's file systems say of metadata that is no good.
+const EUCLEAN: i32 = 117;
 
 /// What is about to be asked of the disk.
 #[derive(Debug)]
@@ -359,6 +365,30 @@ impl DiskFile {
         }
     }
 
+    /// As [`read_at`](Self::read_at), but what the disk cannot read is zeros: one bad sector must not take along what
+    /// lies around it. Also whether there was such.
+    pub(crate) fn read_around(&self, offset: u64, len: usize) -> io::Result<(Vec<u8>, bool)> {
+        match self.read_at(offset, len) {
+            Ok(bytes) => return Ok((bytes, false)),
+            Err(error) if is_unreadable(&error) => {}
+            Err(error) => return Err(error),
+        }
+        let end = self.len()?.min(offset + len as u64);
+        let mut bytes = Vec::with_capacity(len);
+        let mut at = offset;
+        while at < end {
+            let next = (at + 1).next_multiple_of(READ_PIECE).min(end);
+            let piece = usize::try_from(next - at).map_err(io::Error::other)?;
+            match self.read_exact_at(at, piece) {
+                Ok(read) => bytes.extend_from_slice(&read),
+                Err(error) if is_unreadable(&error) => bytes.resize(bytes.len() + piece, 0),
+                Err(error) => return Err(error),
+            }
+            at = next;
+        }
+        Ok((bytes, true))
+    }
+
     /// Exactly `len` bytes from `offset`.
     pub(crate) fn read_exact_at(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         let bytes = self.read_at(offset, len)?;
@@ -367,6 +397,14 @@ impl DiskFile {
         }
         Ok(bytes)
     }
+}
+
+/// Whether an error says that the disk has lost what was to be read: a bad sector, or a file system's own checksum.
+pub(crate) fn is_unreadable(error: &io::Error) -> bool {
+    let Some(code) = Errno::from_io_error(error) else {
+        return false;
+    };
+    [Errno::IO, Errno::BADMSG, Errno::ILSEQ].contains(&code) || code.raw_os_error() == EUCLEAN
 }
 
 /// Whether an error says that there is no room, now.
