@@ -8,9 +8,11 @@
 //! | [`baton`] | threads of which one runs at a time |
 //! | [`disk`] | a disk that loses power, fails, fills up and rots |
 //! | [`engine`] | the local engine on such a disk |
+//! | [`node`] | a whole node on such a disk, with clients, a network and a store that fail |
 //! | [`outcome`] | what a run came to |
 
 pub mod baton;
 pub mod disk;
 pub mod engine;
+pub mod node;
 pub mod outcome;

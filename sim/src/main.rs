@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Instant};
 
 use clap::Parser;
 use hydrant_engine::Chance;
-use hydrant_sim::{engine, outcome::Outcome};
+use hydrant_sim::{engine, node, outcome::Outcome};
 
 /// Runs Hydrant in a simulated world, one run for each seed, and says which seeds broke a promise.
 #[derive(Debug, Parser)]
@@ -27,18 +27,22 @@ struct Args {
 enum What {
     /// The engine on a disk that does its worst.
     Disk,
+    /// A whole node, with clients, a network and a store that fail.
+    Node,
 }
 
 impl What {
     fn run(self, seed: u64, keep_history: bool) -> Outcome {
         match self {
             What::Disk => engine::run(seed, keep_history),
+            What::Node => node::run(seed, keep_history),
         }
     }
 
     fn name(self) -> &'static str {
         match self {
             What::Disk => "disk",
+            What::Node => "node",
         }
     }
 }

@@ -16,9 +16,10 @@ use hydrant_engine::{
 };
 use tokio::sync::Notify;
 
+pub(crate) use self::plan::{End, pick};
 use self::{
     owed::Owed,
-    plan::{End, Life, Plan},
+    plan::{Life, Plan},
 };
 use crate::{
     baton,

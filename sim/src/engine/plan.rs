@@ -37,7 +37,7 @@ pub(super) struct Life {
 
 /// How a life ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) enum End {
+pub(crate) enum End {
     #[default]
     Closed,
     Killed,
@@ -116,6 +116,6 @@ impl Life {
 }
 
 /// A number below `most`.
-pub(super) fn pick(chance: &Chance, most: u64) -> u64 {
+pub(crate) fn pick(chance: &Chance, most: u64) -> u64 {
     chance.next_u64() % most
 }
