@@ -31,8 +31,11 @@ const HOUSE: [(&str, &[&str]); 14] = [
         "delivery",
         &["stream", "destination", "warehouse", "config", "metrics"],
     ),
-    ("console", &["delivery", "stream", "config", "metrics"]),
-    ("client", &["console", "sigv4"]),
+    (
+        "console",
+        &["delivery", "stream", "credentials", "config", "metrics"],
+    ),
+    ("client", &["console", "credentials", "sigv4"]),
     (
         "node",
         &[
@@ -47,7 +50,17 @@ const HOUSE: [(&str, &[&str]); 14] = [
             "metrics",
         ],
     ),
-    ("cli", &["node", "client", "console", "config", "sigv4"]),
+    (
+        "cli",
+        &[
+            "node",
+            "client",
+            "console",
+            "credentials",
+            "config",
+            "sigv4",
+        ],
+    ),
     ("main", &["cli"]),
 ];
 

@@ -64,7 +64,8 @@ impl Answer {
         if !matches!(self, Answer::Preflight) {
             put(out, "x-amz-id-2", &id_2(chance));
         }
-        if headers.contains_key(header::ORIGIN) {
+        let foreign = matches!(self, Answer::Refused(Refusal::ForeignPage));
+        if headers.contains_key(header::ORIGIN) && !foreign {
             put(out, "access-control-allow-origin", "*");
             put(out, "access-control-expose-headers", EXPOSED);
         }

@@ -36,10 +36,15 @@ impl Authenticator {
         self
     }
 
+    /// Whether everybody is let in.
+    pub fn is_open(&self) -> bool {
+        self.keyring.is_open()
+    }
+
     /// Whether [`identify`](Self::identify) looks at the body's hash: hashing is the largest step of
     /// a put, and an open node can do without.
     pub fn needs_body_hash(&self) -> bool {
-        !self.keyring.is_open()
+        !self.is_open()
     }
 
     /// Who sent `request`. `body_sha256` is in lower-case hex; an open node ignores it.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde::Serialize;
 
+use super::answer::CONTENT_TYPE;
 use crate::{credentials::AccessDenied, sigv4::AuthError};
 
 /// Why a request was refused.
@@ -163,6 +164,8 @@ struct Body {
 /// Refusals of requests that are not of this protocol at all; not JSON (SPEC §1.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// A web page of another machine, at a node without keys.
+    ForeignPage,
     /// Not POST, or neither a known content type nor a target.
     NoOperation,
     /// A target, but a content type that no front end knows.
@@ -177,7 +180,7 @@ impl Refusal {
     /// The HTTP status.
     pub fn status(self) -> StatusCode {
         match self {
-            Refusal::NoOperation => StatusCode::FORBIDDEN,
+            Refusal::ForeignPage | Refusal::NoOperation => StatusCode::FORBIDDEN,
             Refusal::UnknownContentType | Refusal::PlainJson => StatusCode::NOT_FOUND,
             Refusal::PlainJsonMalformed => StatusCode::BAD_REQUEST,
         }
@@ -186,6 +189,7 @@ impl Refusal {
     /// The content type of the body; the XML answers have none.
     pub fn content_type(self) -> Option<&'static str> {
         match self {
+            Refusal::ForeignPage => Some(CONTENT_TYPE),
             Refusal::NoOperation | Refusal::UnknownContentType => None,
             Refusal::PlainJson | Refusal::PlainJsonMalformed => Some("application/json"),
         }
@@ -194,7 +198,7 @@ impl Refusal {
     /// The name for logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
-            Refusal::NoOperation => "AccessDeniedException",
+            Refusal::ForeignPage | Refusal::NoOperation => "AccessDeniedException",
             Refusal::UnknownContentType | Refusal::PlainJson => "UnknownOperationException",
             Refusal::PlainJsonMalformed => "SerializationException",
         }
@@ -203,6 +207,9 @@ impl Refusal {
     /// The body of the answer.
     pub fn body(self) -> &'static str {
         match self {
+            Refusal::ForeignPage => {
+                r#"{"__type":"AccessDeniedException","message":"This node has no keys, so it answers no web page of another machine. Declare [[keys]] in its config file."}"#
+            }
             Refusal::NoOperation => {
                 "<AccessDeniedException>\n  <Message>Unable to determine service/operation name to \
                  be authorized</Message>\n</AccessDeniedException>\n"

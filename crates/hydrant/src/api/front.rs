@@ -5,14 +5,21 @@
 //! that order. Yet a good request must not be parsed twice: so the cheap checks are made first, and
 //! only when one of them fails is the body looked at, in case there is something earlier to tell.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::FutureExt;
 use http::{HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body_util::Full;
 use hydrant_engine::{Chance, Clock};
-use hyper::body::Body;
+use hyper::body::{Body, Incoming};
 use serde::de::IgnoredAny;
 
 use super::{
@@ -22,6 +29,8 @@ use super::{
     body::{BodyError, BodyReader},
     error::Refusal,
     limits::ServerLimits,
+    page,
+    server::Answers,
 };
 use crate::sigv4::canonical;
 
@@ -64,6 +73,8 @@ pub struct Front {
     clock: Arc<dyn Clock>,
     chance: Chance,
     bodies: BodyReader,
+    /// Whether a page that was refused has been told in the log: once, or pages could fill it.
+    told_of_page: AtomicBool,
 }
 
 impl std::fmt::Debug for Front {
@@ -89,6 +100,7 @@ impl Front {
             bodies: BodyReader::new(clock.clone(), limits),
             clock,
             chance,
+            told_of_page: AtomicBool::new(false),
         }
     }
 
@@ -137,6 +149,16 @@ impl Front {
     where
         B: Body<Data = Bytes> + Unpin,
     {
+        if self.authenticator.is_open() && page::is_foreign(&head.headers) {
+            if !self.told_of_page.swap(true, Relaxed) {
+                tracing::warn!(
+                    origin = ?head.headers.get(header::ORIGIN),
+                    "refused a web page of another machine, as this node has no keys; further ones are refused silently"
+                );
+            }
+            trace.close = true;
+            return Ok(Answer::Refused(Refusal::ForeignPage));
+        }
         if head.method == Method::OPTIONS && head.headers.contains_key(header::ORIGIN) {
             return Ok(Answer::Preflight);
         }
@@ -191,6 +213,15 @@ impl Front {
             Ok(Err(error)) => Answer::Failed(error),
             Err(_) => Answer::Failed(ApiError::internal("the operation panicked")),
         })
+    }
+}
+
+impl Answers for Front {
+    type Body = Full<Bytes>;
+    type Gone = Gone;
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Self::Body>, Gone> {
+        Front::answer(self, request).await
     }
 }
 

@@ -17,6 +17,7 @@ pub mod front;
 pub mod limits;
 pub mod operation;
 pub mod ops;
+mod page;
 mod put;
 pub mod server;
 pub mod shape;
@@ -36,7 +37,7 @@ pub use self::{
     limits::ServerLimits,
     operation::Operation,
     ops::Operations,
-    server::Server,
+    server::{Answers, Server},
 };
 use crate::credentials::Identity;
 

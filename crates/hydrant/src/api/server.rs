@@ -1,13 +1,20 @@
-//! The API port: accepts connections, holds them to their limits, and stops without losing requests.
+//! A port: accepts connections, holds them to their limits, and stops without losing requests. The API has one, and the
+//! admin port is another.
 //!
 //! HTTP/1.1 with keep-alive. [`Server::serve_connection`] takes any byte stream, so that a whole node
 //! can run in a simulation; [`Server::serve`] is the accept loop for a real port.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures::future::{self, Either};
+use http::{Request, Response};
 use hydrant_engine::Clock;
-use hyper::{server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -17,23 +24,37 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{front::Front, limits::ServerLimits, stall::Stall, timer::ClockTimer};
+use super::{limits::ServerLimits, stall::Stall, timer::ClockTimer};
 
 /// Pause after a failed accept, which is mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the API.
+/// What stands behind a port and answers its requests.
+pub trait Answers: Send + Sync + 'static {
+    /// What an answer's body is made of.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
+    /// Why there is nobody to answer.
+    type Gone: Into<Box<dyn Error + Send + Sync>>;
+
+    /// Answers one request.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Self::Body>, Self::Gone>> + Send;
+}
+
+/// Serves a port.
 #[derive(Debug)]
-pub struct Server {
-    front: Front,
+pub struct Server<A> {
+    answers: A,
     clock: Arc<dyn Clock>,
     limits: ServerLimits,
     http: http1::Builder,
 }
 
-impl Server {
-    /// A server that answers by `front`.
-    pub fn new(front: Front, clock: Arc<dyn Clock>, limits: ServerLimits) -> Arc<Self> {
+impl<A: Answers> Server<A> {
+    /// A server that answers by `answers`.
+    pub fn new(answers: A, clock: Arc<dyn Clock>, limits: ServerLimits) -> Arc<Self> {
         let mut http = http1::Builder::new();
         http.timer(ClockTimer::new(clock.clone()))
             .header_read_timeout(limits.head)
@@ -41,7 +62,7 @@ impl Server {
             .max_headers(limits.headers)
             .auto_date_header(false);
         Arc::new(Server {
-            front,
+            answers,
             clock,
             limits,
             http,
@@ -135,7 +156,7 @@ impl Server {
         I: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let io = Stall::new(io, self.clock.clone(), self.limits.write_stall);
-        let service = service_fn(|request| self.front.answer(request));
+        let service = service_fn(|request| self.answers.answer(request));
         let mut connection = std::pin::pin!(self.http.serve_connection(TokioIo::new(io), service));
         let ended = tokio::select! {
             biased;

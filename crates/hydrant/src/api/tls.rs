@@ -2,7 +2,14 @@
 
 use std::{io, sync::Arc};
 
-use rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivateKeyDer};
+use rustls::{
+    ServerConfig,
+    crypto::aws_lc_rs,
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
+};
 use tokio_rustls::TlsAcceptor;
 
 /// Why a certificate or key cannot be used.
@@ -25,15 +32,19 @@ pub enum TlsError {
 /// When one cannot be read or they do not fit.
 pub fn acceptor(certificates: &[u8], key: &[u8]) -> Result<TlsAcceptor, TlsError> {
     let nothing = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
-    let chain: Vec<_> = rustls_pemfile::certs(&mut &certificates[..])
+    let broken = |error: pem::Error| io::Error::new(io::ErrorKind::InvalidData, error);
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(certificates)
         .collect::<Result<_, _>>()
-        .map_err(TlsError::Certificate)?;
+        .map_err(|error| TlsError::Certificate(broken(error)))?;
     if chain.is_empty() {
         return Err(TlsError::Certificate(nothing("no CERTIFICATE block")));
     }
-    let key: PrivateKeyDer<'static> = rustls_pemfile::private_key(&mut &key[..])
-        .map_err(TlsError::Key)?
-        .ok_or_else(|| TlsError::Key(nothing("no PRIVATE KEY block")))?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
+        TlsError::Key(match error {
+            pem::Error::NoItemsFound => nothing("no PRIVATE KEY block"),
+            error => broken(error),
+        })
+    })?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()

@@ -4,7 +4,7 @@
 //! region; everything else is a URL. Credentials are those that every AWS tool finds; a local node
 //! that knows no keys takes any, so there a stand-in does when none are found.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
 use async_trait::async_trait;
@@ -16,9 +16,10 @@ use aws_config::{
 use aws_credential_types::provider::{
     ProvideCredentials, SharedCredentialsProvider, error::CredentialsError,
 };
+use clap::ValueHint;
 use hydrant_engine::{Clock, SystemClock, Timestamp};
 use tokio::sync::Mutex;
-use url::Url;
+use url::{Host, Url};
 
 use crate::{
     client::{
@@ -26,6 +27,7 @@ use crate::{
         firehose::{CredentialSource, Firehose},
     },
     config::{DEFAULT_ADMIN_PORT, DEFAULT_PORT},
+    credentials::Token,
     sigv4::sign::Credentials,
 };
 
@@ -64,13 +66,25 @@ pub(crate) struct AdminArgs {
     /// The node's admin port [default: http://127.0.0.1:4574]
     #[arg(long, env = "HYDRANT_ADMIN", value_name = "URL")]
     admin: Option<String>,
+
+    /// File with the token that the admin port asks for, if it does
+    #[arg(long, env = "HYDRANT_ADMIN_TOKEN_FILE", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    admin_token_file: Option<PathBuf>,
 }
 
 impl AdminArgs {
     pub(crate) fn connect(&self) -> anyhow::Result<Admin> {
         let default = format!("http://127.0.0.1:{DEFAULT_ADMIN_PORT}");
         let url = parse_url("--admin", self.admin.as_deref().unwrap_or(&default))?;
-        Ok(Admin::new(url)?)
+        let Some(path) = &self.admin_token_file else {
+            return Ok(Admin::new(url)?);
+        };
+        if url.scheme() == "http" && !is_loopback(&url) {
+            bail!(
+                "--admin {url}: the token is not sent over plain HTTP to another machine; write https://"
+            );
+        }
+        Ok(Admin::new(url)?.with_token(Token::read(path)?))
     }
 
     /// Whether it was named rather than assumed.
@@ -159,6 +173,15 @@ fn parse_url(flag: &str, text: &str) -> anyhow::Result<Url> {
         bail!("{flag} {text:?} is not a URL that begins with http:// or https://");
     }
     Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 /// AWS credentials, kept until they expire.

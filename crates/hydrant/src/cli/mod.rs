@@ -16,6 +16,7 @@ mod demo;
 mod flush;
 mod log;
 mod output;
+mod printable;
 mod put;
 mod serve;
 mod stop;
@@ -26,6 +27,7 @@ use std::{io, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use printable::printable;
 pub use serve::settings_table;
 
 /// Amazon Kinesis Firehose that you run yourself.
@@ -62,7 +64,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("hydrant: {}", one_line(&error));
+            eprintln!("hydrant: {}", printable(&one_line(&error), &[]));
             ExitCode::FAILURE
         }
     }

@@ -8,11 +8,13 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use super::printable::printable;
 use crate::config::Seconds;
 
-/// Prints a line to stdout; a closed pipe is an error for [`main`](super::main) to see, no panic.
+/// Prints a line, or several, to stdout; a closed pipe is an error for [`main`](super::main) to see, no panic.
 pub(crate) fn line(text: impl fmt::Display) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{text}")
+    let text = text.to_string();
+    writeln!(io::stdout().lock(), "{}", printable(&text, &['\n', '\t']))
 }
 
 /// `1234567` as `1,234,567`.

@@ -1,6 +1,12 @@
 //! `hydrant serve`: runs a node until it is told to stop.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::Context;
 use clap::ValueHint;
@@ -33,8 +39,13 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     // Before anything is started, so that no signal is missed.
     let mut stop = Stop::listen()?;
+    let file = args.config.clone();
     let config = configure(args)?;
     log::start(&config.log_level, config.log_format)?;
+    let file = file.filter(|_| config.holds_secrets());
+    for secret in file.iter().chain(config.tls.as_ref().map(|tls| &tls.key)) {
+        warn_if_exposed(secret);
+    }
     raise_open_files();
     let clock = Arc::new(SystemClock::new());
     let chance = Chance::from_os().context("the system has no randomness")?;
@@ -63,11 +74,24 @@ fn configure(args: Args) -> anyhow::Result<Config> {
         None => Settings::default(),
         Some(path) => {
             let name = path.display().to_string();
-            let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
+            let text = fs::read_to_string(path).with_context(|| name.clone())?;
             Settings::from_toml(&text, &name)?
         }
     };
     Ok(Config::resolve(args.settings.or(file))?)
+}
+
+/// The config file may hold secret keys, and a certificate's key is one. Whether others may read them is the operator's to
+/// say, but not unknowingly.
+fn warn_if_exposed(path: &Path) {
+    // Who cannot be looked at is told of where it is read.
+    let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+    if mode & 0o004 != 0 {
+        tracing::warn!(
+            "{} may be read by everybody on this machine: chmod 600 it",
+            path.display()
+        );
+    }
 }
 
 /// Each connection is an open file, and the usual limit of 1,024 is for programs that cannot count

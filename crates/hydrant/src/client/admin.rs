@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::console::model::{Copied, Copy, Flushed, Problem, StreamStatus, Streams, Trace};
+use crate::{
+    console::model::{Copied, Copy, Flushed, Problem, StreamStatus, Streams, Trace},
+    credentials::Token,
+};
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -15,6 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Admin {
     http: reqwest::Client,
     url: Url,
+    token: Option<Token>,
 }
 
 /// Why the admin port did not answer as asked.
@@ -52,12 +56,23 @@ impl Admin {
             .no_proxy()
             .build();
         match http {
-            Ok(http) => Ok(Admin { http, url }),
+            Ok(http) => Ok(Admin {
+                http,
+                url,
+                token: None,
+            }),
             Err(error) => Err(AdminError::Unreachable {
                 url: url.to_string(),
                 detail: super::root_cause(&error),
             }),
         }
+    }
+
+    /// Brings `token` with every request.
+    #[must_use]
+    pub fn with_token(mut self, token: Token) -> Self {
+        self.token = Some(token);
+        self
     }
 
     /// Every stream.
@@ -127,6 +142,10 @@ impl Admin {
         let unreachable = |error: reqwest::Error| AdminError::Unreachable {
             url: url.to_owned(),
             detail: super::root_cause(&error),
+        };
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
         };
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();

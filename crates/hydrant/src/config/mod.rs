@@ -9,6 +9,7 @@
 //! * A key that is not known is an error that names it. A typo must not become a default.
 
 pub mod buckets;
+pub mod hosts;
 pub mod quotas;
 pub mod settings;
 pub mod units;
@@ -20,6 +21,7 @@ use std::{
 };
 
 pub use buckets::{BucketRule, DirectoryRule, S3Rule};
+pub use hosts::HostRule;
 use quotas::limit;
 pub use quotas::{Quotas, Throughput};
 pub use settings::{LogFormat, QuotaPreset, RedshiftCredentials, Settings};
@@ -52,9 +54,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the admin port listens.
     pub admin_listen: SocketAddr,
-    /// Whether the admin port may be reached from elsewhere, under any name.
-    pub admin_allow_remote: bool,
-    /// Certificate and key of the API; plain HTTP without.
+    /// File of the token that the admin port asks for; without one it asks for nothing, and is then on loopback only.
+    pub admin_token_file: Option<PathBuf>,
+    /// Certificate and key of the API, and of the admin port beyond loopback; plain HTTP without.
     pub tls: Option<TlsFiles>,
     /// The keys that may call. None: the node is open, and then only on loopback.
     pub keyring: Keyring,
@@ -76,6 +78,8 @@ pub struct Config {
     pub redshift_credentials: RedshiftCredentials,
     /// PEM file of what databases' certificates are checked against; `None` is the system's.
     pub database_ca: Option<PathBuf>,
+    /// The databases that streams may name; `None` is any.
+    pub database_hosts: Option<Vec<HostRule>>,
     /// The key that seals passwords; `None` is [`DEFAULT_SECRET_KEY_FILE`] in the data directory.
     pub secret_key_file: Option<PathBuf>,
     /// What to log.
@@ -133,7 +137,7 @@ impl Config {
             data_dir: settings.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into()),
             listen,
             admin_listen,
-            admin_allow_remote: settings.admin_allow_remote.unwrap_or(false),
+            admin_token_file: settings.admin_token_file,
             tls: tls(settings.tls_cert, settings.tls_key)?,
             keyring: Keyring::new(settings.keys)?,
             quotas,
@@ -147,6 +151,7 @@ impl Config {
                 .map_or(DEFAULT_COPY_RETRY_INTERVAL, |seconds| seconds.0),
             redshift_credentials: settings.redshift_credentials.unwrap_or_default(),
             database_ca: settings.database_ca,
+            database_hosts: settings.database_hosts,
             secret_key_file: settings.secret_key_file,
             log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
             log_format: settings.log_format.unwrap_or_default(),
@@ -158,14 +163,34 @@ impl Config {
                 listen.port()
             )));
         }
-        if !admin_listen.ip().is_loopback() && !config.admin_allow_remote {
+        let mut lacking = Vec::new();
+        lacking.extend(
+            config
+                .admin_token_file
+                .is_none()
+                .then_some("admin_token_file"),
+        );
+        lacking.extend(config.tls.is_none().then_some("tls_cert and tls_key"));
+        if !admin_listen.ip().is_loopback() && !lacking.is_empty() {
             return Err(ConfigError::Refused(format!(
-                "admin_listen = {admin_listen} is not loopback, and the admin port asks nobody for a \
-                 password: use 127.0.0.1:{}, or set admin_allow_remote if the network around it is closed",
+                "admin_listen = {admin_listen} is not loopback: there the admin port needs a token and TLS. Set {}, or \
+                 listen on 127.0.0.1:{}",
+                lacking.join(", "),
                 admin_listen.port()
             )));
         }
         Ok(config)
+    }
+}
+
+impl Config {
+    /// Whether secrets came with it: keys of callers or of stores.
+    pub fn holds_secrets(&self) -> bool {
+        let secret = |rule: &BucketRule| match rule {
+            BucketRule::S3(rule) => rule.secret_access_key.is_some(),
+            BucketRule::Directory(_) => false,
+        };
+        !self.keyring.is_open() || self.buckets.iter().any(secret)
     }
 }
 
@@ -305,6 +330,17 @@ mod tests {
     }
 
     #[test]
+    fn database_hosts_are_a_list_and_an_empty_one_is_none() {
+        let hosts = |text: &str| Config::resolve(file(text)).unwrap().database_hosts;
+        assert_eq!(hosts(""), None);
+        assert_eq!(hosts("database_hosts = []"), Some(Vec::new()));
+        let two = hosts("database_hosts = ['db.internal:5432', '*.example.com']").unwrap();
+        assert!(two[0].matches("db.internal", 5432) && two[1].matches("a.example.com", 1));
+        let wrong = Settings::from_toml("database_hosts = ['*']", "f").unwrap_err();
+        assert!(wrong.to_string().contains("HOST:PORT"), "{wrong}");
+    }
+
+    #[test]
     fn quotas_one_by_one() {
         let config = Config::resolve(file(
             "quotas = 'unlimited'\nrecords_per_second = 10\n[[stream_quotas]]\nstream = 'big'\ncalls_per_second = 7",
@@ -318,15 +354,23 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_admin_port_must_be_meant() {
-        let remote = file("admin_listen = '0.0.0.0:9'");
-        let error = Config::resolve(remote.clone()).unwrap_err().to_string();
-        assert!(error.contains("admin_allow_remote"), "{error}");
-        let meant = Settings {
-            admin_allow_remote: Some(true),
-            ..remote
-        };
-        assert!(Config::resolve(meant).is_ok());
+    fn beyond_loopback_the_admin_port_needs_a_token_and_tls() {
+        const TOKEN: &str = "admin_token_file = 't'\n";
+        const TLS: &str = "tls_cert = 'c'\ntls_key = 'k'\n";
+        for listen in ["0.0.0.0:9", "192.168.0.7:9", "[::]:9"] {
+            let resolve =
+                |more: &str| Config::resolve(file(&format!("admin_listen = '{listen}'\n{more}")));
+            for (more, lacks) in [
+                ("", "Set admin_token_file, tls_cert and tls_key,"),
+                (TOKEN, "Set tls_cert and tls_key,"),
+                (TLS, "Set admin_token_file,"),
+            ] {
+                let refused = resolve(more).unwrap_err().to_string();
+                assert!(refused.contains(lacks), "{refused}");
+            }
+            resolve(&format!("{TOKEN}{TLS}")).unwrap();
+        }
+        Config::resolve(file(TOKEN)).unwrap();
     }
 
     #[test]

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::{
     ConfigError,
     buckets::BucketRule,
+    hosts::HostRule,
     quotas::Override,
     units::{ByteSize, Seconds},
 };
@@ -38,18 +39,20 @@ pub struct Settings {
 
     /// Address of the admin port [default: loopback, the API's port + 1]
     ///
-    /// It serves health, metrics, and what `streams`, `flush` and `trace` ask.
+    /// It serves health, metrics, and what `streams`, `flush`, `trace` and `copy` ask. Any address but loopback needs
+    /// --admin-token-file and --tls-cert.
     #[arg(long, env = "HYDRANT_ADMIN_LISTEN", value_name = "ADDR", value_parser = address)]
     #[serde(deserialize_with = "some_address")]
     pub admin_listen: Option<SocketAddr>,
 
-    /// Lets the admin port listen on an address that is not loopback [default: false]
+    /// File with the token that the admin port asks for [default: it asks for nothing]
     ///
-    /// It asks nobody for a password: whoever reaches it sees every stream and can flush it.
-    #[arg(long, env = "HYDRANT_ADMIN_ALLOW_REMOTE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
-    pub admin_allow_remote: Option<bool>,
+    /// Of mode 0600, 16 characters or more. `streams`, `flush`, `trace` and `copy` are told of it in the same way; others send it
+    /// as `Authorization: Bearer TOKEN`. `/livez` and `/readyz` need none.
+    #[arg(long, env = "HYDRANT_ADMIN_TOKEN_FILE", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub admin_token_file: Option<PathBuf>,
 
-    /// Certificate chain (PEM) to serve the API over TLS with; needs --tls-key
+    /// Certificate chain (PEM) to serve the API over TLS with, and the admin port beyond loopback; needs --tls-key
     #[arg(long, env = "HYDRANT_TLS_CERT", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub tls_cert: Option<PathBuf>,
 
@@ -125,6 +128,18 @@ pub struct Settings {
     /// Certificates (PEM) that databases' certificates are checked against [default: those of the system]
     #[arg(long, env = "HYDRANT_DATABASE_CA", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub database_ca: Option<PathBuf>,
+
+    /// The databases that streams may name in ClusterJDBCURL [default: any]
+    ///
+    /// Comma-separated in a flag, a list in the file. `*.example.com` is every name that ends so. A stream for another one is
+    /// refused; the COPYs of one that is older fail.
+    #[arg(
+        long,
+        env = "HYDRANT_DATABASE_HOSTS",
+        value_name = "HOST[:PORT],…",
+        value_delimiter = ','
+    )]
+    pub database_hosts: Option<Vec<HostRule>>,
 
     /// Key that seals database passwords in the catalog [default: secret.key in the data directory]
     ///
@@ -225,7 +240,7 @@ impl Settings {
             data_dir,
             listen,
             admin_listen,
-            admin_allow_remote,
+            admin_token_file,
             tls_cert,
             tls_key,
             quotas,
@@ -241,6 +256,7 @@ impl Settings {
             copy_retry_interval,
             redshift_credentials,
             database_ca,
+            database_hosts,
             secret_key_file,
             log_level,
             log_format,

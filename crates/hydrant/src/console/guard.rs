@@ -1,5 +1,10 @@
-//! Keeps web pages out. The admin port asks nobody for a password; what protects it is that only this
-//! machine reaches it. A browser on this machine reaches it too, on behalf of any page:
+//! Who may ask the admin port.
+//!
+//! Beyond loopback who asks must bring the token; so must everybody where one is set. `/livez` and `/readyz` are for
+//! load balancers and tell nothing that a connection would not.
+//!
+//! Without a token what protects the port is that only this machine reaches it. A browser on this machine reaches it too,
+//! on behalf of any page:
 //!
 //! * A page's own name can be made to resolve to 127.0.0.1 (DNS rebinding). The `Host` header still
 //!   shows the name, so only addresses and `localhost` are served.
@@ -10,30 +15,59 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, header};
 
+use crate::credentials::Token;
+
+/// Says whether the process answers.
+pub(super) const LIVEZ: &str = "/livez";
+/// Says whether puts can be acknowledged.
+pub(super) const READYZ: &str = "/readyz";
+
 /// Who may ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Guard {
     /// Who asks by address or as `localhost`.
     Loopback,
-    /// Whoever reaches the port, by any name: the operator said so.
-    Anybody,
+    /// Who brings this, by any name.
+    Token(Token),
+}
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// A web page may have sent it.
+    Page(&'static str),
+    /// It brings no token, or a wrong one.
+    NoToken,
 }
 
 impl Guard {
-    /// Why a request with these headers is refused; `None` lets it in.
-    pub(super) fn refusal(self, headers: &HeaderMap) -> Option<&'static str> {
+    /// Why a request for `path` with these headers is refused; `None` lets it in.
+    pub(super) fn refusal(&self, path: &str, headers: &HeaderMap) -> Option<Refused> {
         let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or(""));
         let host = text(header::HOST).unwrap_or("");
-        if self == Guard::Loopback && !is_address(host) {
-            return Some("ask by address or as localhost: the Host header names something else");
+        if let Some(origin) = text(header::ORIGIN)
+            && !is_same(origin, host)
+        {
+            return Some(Refused::Page("not for other pages: the Origin differs"));
         }
-        match text(header::ORIGIN) {
-            Some(origin) if !is_same(origin, host) => {
-                Some("not for other pages: the Origin differs")
+        match self {
+            Guard::Loopback if !is_address(host) => Some(Refused::Page(
+                "ask by address or as localhost: the Host header names something else",
+            )),
+            Guard::Token(token) if !matches!(path, LIVEZ | READYZ) => {
+                let given = text(header::AUTHORIZATION).and_then(bearer);
+                let known = given.is_some_and(|given| token.is(given));
+                (!known).then_some(Refused::NoToken)
             }
             _ => None,
         }
     }
+}
+
+/// The token of `Bearer TOKEN`.
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// `localhost` or an IP address, with or without a port.
@@ -56,13 +90,33 @@ fn is_same(origin: &str, host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn refused(guard: Guard, host: &str, origin: Option<&str>) -> bool {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, host.parse().unwrap());
-        if let Some(origin) = origin {
-            headers.insert(header::ORIGIN, origin.parse().unwrap());
-        }
-        guard.refusal(&headers).is_some()
+    const TOKEN: &str = "0123456789abcdef";
+
+    fn guarded() -> Guard {
+        use std::{io::Write, os::unix::fs::PermissionsExt};
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(TOKEN.as_bytes()).unwrap();
+        let mode = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(file.path(), mode).unwrap();
+        Guard::Token(Token::read(file.path()).unwrap())
+    }
+
+    fn refusal(
+        guard: &Guard,
+        path: &str,
+        headers: &[(header::HeaderName, &str)],
+    ) -> Option<Refused> {
+        let named = headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.parse().unwrap()));
+        guard.refusal(path, &named.collect())
+    }
+
+    fn refused(guard: &Guard, host: &str, origin: Option<&str>) -> bool {
+        let bearer = format!("Bearer {TOKEN}");
+        let mut headers = vec![(header::HOST, host), (header::AUTHORIZATION, &bearer)];
+        headers.extend(origin.map(|origin| (header::ORIGIN, origin)));
+        refusal(guard, "/metrics", &headers).is_some()
     }
 
     #[test]
@@ -74,7 +128,7 @@ mod tests {
             "[::1]:4574",
             "10.0.0.7",
         ] {
-            assert!(!refused(Guard::Loopback, host, None), "{host}");
+            assert!(!refused(&Guard::Loopback, host, None), "{host}");
         }
         for host in [
             "evil.example",
@@ -83,19 +137,56 @@ mod tests {
             "",
             "[evil]",
         ] {
-            assert!(refused(Guard::Loopback, host, None), "{host}");
+            assert!(refused(&Guard::Loopback, host, None), "{host}");
         }
-        assert!(!refused(Guard::Anybody, "hydrant.internal:4574", None));
-        assert!(Guard::Loopback.refusal(&HeaderMap::new()).is_some());
+        assert!(!refused(&guarded(), "hydrant.internal:4574", None));
+        assert!(Guard::Loopback.refusal("/", &HeaderMap::new()).is_some());
     }
 
     #[test]
     fn other_pages_are_refused() {
         let here = "127.0.0.1:4574";
-        for guard in [Guard::Loopback, Guard::Anybody] {
-            assert!(!refused(guard, here, Some("http://127.0.0.1:4574")));
+        for guard in [Guard::Loopback, guarded()] {
+            assert!(!refused(&guard, here, Some("http://127.0.0.1:4574")));
             for origin in ["http://evil.example", "null", "http://127.0.0.1:80"] {
-                assert!(refused(guard, here, Some(origin)), "{origin}");
+                assert!(refused(&guard, here, Some(origin)), "{origin}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_set_must_be_brought() {
+        let guard = guarded();
+        let asked = |path: &str, value: Option<&str>| {
+            let headers: Vec<_> = value
+                .map(|value| (header::AUTHORIZATION, value))
+                .into_iter()
+                .collect();
+            refusal(&guard, path, &headers)
+        };
+        for value in ["Bearer 0123456789abcdef", "bearer  0123456789abcdef"] {
+            assert_eq!(asked("/metrics", Some(value)), None);
+        }
+        for value in [
+            None,
+            Some(""),
+            Some("Bearer"),
+            Some("Bearer "),
+            Some("Bearer 0123456789abcdee"),
+            Some("Bearer 0123456789abcde"),
+            Some("Bearer 0123456789abcdeff"),
+            Some("Basic 0123456789abcdef"),
+            Some("0123456789abcdef"),
+        ] {
+            for path in ["/metrics", "/api/streams", "/livez/", "//livez", "/nothing"] {
+                assert_eq!(
+                    asked(path, value),
+                    Some(Refused::NoToken),
+                    "{path} {value:?}"
+                );
+            }
+            for path in [LIVEZ, READYZ] {
+                assert_eq!(asked(path, value), None, "{path} {value:?}");
             }
         }
     }

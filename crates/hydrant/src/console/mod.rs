@@ -10,7 +10,8 @@
 //! | `POST /api/streams/{account}/{region}/{name}/copy` | [`model::Copied`], once the manifest in [`model::Copy`] is loaded |
 //! | `GET /api/trace/{record_id}` | [`model::Trace`] |
 //!
-//! It listens on loopback unless the operator says otherwise, and refuses web pages (`guard`).
+//! It listens on loopback and asks nobody for a password, or anywhere over TLS and asks for a token; it refuses web pages
+//! (`guard`).
 
 mod convert;
 mod guard;
@@ -19,7 +20,6 @@ pub mod model;
 mod tests;
 
 use std::{
-    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -37,11 +37,10 @@ use axum::{
 };
 use http::{StatusCode, header};
 use hydrant_engine::{Clock, Engine};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
-use self::guard::Guard;
+use self::guard::{Guard, LIVEZ, READYZ, Refused};
 use crate::{
+    credentials::Token,
     delivery::{CopyError, Delivery, FlushError},
     metrics::{self, Metrics},
     stream::{RecordId, Registry, StreamKey, record_id::InvalidRecordId},
@@ -60,8 +59,8 @@ pub struct Console {
     pub metrics: Arc<Metrics>,
     /// For ages.
     pub clock: Arc<dyn Clock>,
-    /// Serves requests under any host name, not only addresses.
-    pub any_host: bool,
+    /// What who asks must bring; `None` asks for nothing and is for loopback alone.
+    pub token: Option<Token>,
     /// Set when the node begins to stop.
     pub stopping: AtomicBool,
 }
@@ -71,40 +70,37 @@ pub const FLUSH_WAIT: Duration = Duration::from_secs(10 * 60);
 
 type Shared = State<Arc<Console>>;
 
-/// Serves `console` on `listener` until `shutdown`.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    console: Arc<Console>,
-    listener: TcpListener,
-    shutdown: CancellationToken,
-) -> io::Result<()> {
-    let guard = if console.any_host {
-        Guard::Anybody
-    } else {
-        Guard::Loopback
+/// What answers on the admin port.
+pub fn router(console: Arc<Console>) -> Router {
+    let guard = match &console.token {
+        Some(token) => Guard::Token(token.clone()),
+        None => Guard::Loopback,
     };
-    let router = Router::new()
-        .route("/livez", get(async || "alive\n"))
-        .route("/readyz", get(ready))
+    Router::new()
+        .route(LIVEZ, get(async || "alive\n"))
+        .route(READYZ, get(ready))
         .route("/metrics", get(metrics))
         .route("/api/streams", get(streams))
         .route("/api/streams/{account}/{region}/{name}/flush", post(flush))
         .route("/api/streams/{account}/{region}/{name}/copy", post(copy))
         .route("/api/trace/{record_id}", get(trace))
         .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing here"))
-        .layer(middleware::from_fn_with_state(guard, check))
-        .with_state(console);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(shutdown.cancelled_owned())
-        .await
+        .layer(middleware::from_fn_with_state(Arc::new(guard), check))
+        .with_state(console)
 }
 
-async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    match guard.refusal(request.headers()) {
-        Some(why) => problem(StatusCode::FORBIDDEN, why),
+async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    match guard.refusal(request.uri().path(), request.headers()) {
         None => next.run(request).await,
+        Some(Refused::Page(why)) => problem(StatusCode::FORBIDDEN, why),
+        Some(Refused::NoToken) => {
+            let told = problem(
+                StatusCode::UNAUTHORIZED,
+                "bring the admin token: --admin-token-file names its file, or as a header, \
+                 Authorization: Bearer TOKEN",
+            );
+            ([(header::WWW_AUTHENTICATE, "Bearer")], told).into_response()
+        }
     }
 }
 

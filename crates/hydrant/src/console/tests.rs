@@ -92,7 +92,7 @@ async fn console() -> (Arc<Console>, Arc<DeliveryStream>, ManualClock) {
         delivery,
         metrics,
         clock: Arc::new(clock.clone()),
-        any_host: false,
+        token: None,
         stopping: AtomicBool::new(false),
     });
     (console, created, clock)

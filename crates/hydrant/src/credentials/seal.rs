@@ -13,8 +13,8 @@
 use std::{
     fmt,
     fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process,
 };
@@ -24,12 +24,13 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hydrant_engine::Chance;
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use super::{
+    Secret,
+    private::{self, PrivateFileError},
+};
 
 /// Bytes of the key.
 const KEY_BYTES: usize = 32;
-/// So much of the file is read; the key and what an editor may add to it.
-const MAX_FILE_BYTES: u64 = 1024;
 /// What a sealed secret begins with: the format.
 const FORMAT: &str = "1:";
 
@@ -58,22 +59,9 @@ impl fmt::Debug for Vault {
 /// Why there is no vault. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
-    /// The file cannot be read or made.
-    #[error("the key file {}: {source}", .path.display())]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Others may read it.
-    #[error("the key file {} may be read by others (mode {mode:o}): chmod 600 it", .path.display())]
-    Exposed {
-        /// Which file.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
+    /// The file cannot be read or made, or others may read it.
+    #[error("the key file {0}")]
+    File(#[from] PrivateFileError),
     /// It holds something else.
     #[error("the key file {} does not hold {} hex digits", .path.display(), KEY_BYTES * 2)]
     Damaged {
@@ -95,16 +83,17 @@ impl Vault {
     /// # Errors
     /// See [`VaultError`].
     pub fn open(path: &Path, chance: &Chance) -> Result<Self, VaultError> {
-        let failed = |source| VaultError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let text = match read(path) {
-            Err(VaultError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+        let text = match private::read(path) {
+            Err(PrivateFileError::Io { source, .. })
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
                 let text = hex::encode(Self::draw(chance)) + "\n";
-                create(path, &text).map_err(failed)?;
+                create(path, &text).map_err(|source| PrivateFileError::Io {
+                    path: path.to_owned(),
+                    source,
+                })?;
                 // Another node may have been faster: one key, or what it seals is lost to the other.
-                read(path)?
+                private::read(path)?
             }
             read => read?,
         };
@@ -158,27 +147,6 @@ impl Vault {
     }
 }
 
-/// What the file holds, if nobody else may read it.
-fn read(path: &Path) -> Result<String, VaultError> {
-    let failed = |source| VaultError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let file = File::open(path).map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(VaultError::Exposed {
-            path: path.to_owned(),
-            mode,
-        });
-    }
-    let mut text = String::new();
-    file.take(MAX_FILE_BYTES)
-        .read_to_string(&mut text)
-        .map_err(failed)?;
-    Ok(text)
-}
-
 /// Writes the file whole and safe before it has its name: half a key would lose every password. One that is there already
 /// stays as it is.
 fn create(path: &Path, text: &str) -> io::Result<()> {
@@ -211,6 +179,8 @@ fn create(path: &Path, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn secret() -> Secret {
@@ -271,7 +241,10 @@ mod tests {
         let lost = directory.path().join("lost");
         std::os::unix::fs::symlink(directory.path().join("unmounted/key"), &lost).unwrap();
         let refused = Vault::open(&lost, &Chance::seeded(1)).unwrap_err();
-        assert!(matches!(refused, VaultError::Io { .. }), "{refused}");
+        assert!(
+            matches!(refused, VaultError::File(PrivateFileError::Io { .. })),
+            "{refused}"
+        );
         assert!(lost.is_symlink());
         let names = fs::read_dir(directory.path()).unwrap().count();
         assert_eq!(names, 2, "nothing half made is left");

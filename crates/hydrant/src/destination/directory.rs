@@ -488,6 +488,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_link_that_somebody_made_in_the_root_is_followed() {
+        // Whoever may write there may say where a bucket lies; no client can make a link.
+        let (root, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::os::unix::fs::symlink(other.path(), root.path().join("my-bucket")).unwrap();
+        bucket(root.path())
+            .deliver(&object("a", b"x"))
+            .await
+            .unwrap();
+        assert_eq!(fs::read(other.path().join("a")).unwrap(), b"x");
+    }
+
+    #[tokio::test]
     async fn what_a_crash_left_is_swept_and_objects_are_not() {
         let root = tempfile::tempdir().unwrap();
         let bucket = bucket(root.path());

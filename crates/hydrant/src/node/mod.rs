@@ -15,6 +15,7 @@
 mod told;
 
 use std::{
+    convert::Infallible,
     io,
     net::SocketAddr,
     path::PathBuf,
@@ -26,11 +27,15 @@ use std::{
 };
 
 use async_trait::async_trait;
+use axum::{Router, body::Body};
+use http::{Request, Response};
 use hydrant_engine::{
     CatalogError, Chance, Clock, Engine, LogError, SystemThreads, Threads,
     engine::{EngineConfig, EngineParts, OpenError},
     local::disk::Disk,
 };
+use hyper::{body::Incoming, service::Service};
+use hyper_util::service::TowerToHyperService;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -38,14 +43,14 @@ use tokio_util::sync::CancellationToken;
 use self::told::Glance;
 use crate::{
     api::{
-        Authenticator, Front, Observer, Operation, Server, ServerLimits,
+        Answers as Answering, Authenticator, Front, Observer, Operation, Server, ServerLimits,
         front::Exchange,
         ops::{Operations, Parts, Vet},
         tls::{self, TlsError},
     },
     config::{Config, DEFAULT_SECRET_KEY_FILE, TlsFiles},
     console::{self, Console},
-    credentials::{Outbound, Vault, seal::VaultError},
+    credentials::{Outbound, Token, Vault, seal::VaultError, token::TokenError},
     delivery::{self, Delivery},
     destination::Buckets,
     metrics::{AnswerLabels, Answers, Metrics},
@@ -55,8 +60,10 @@ use crate::{
 
 /// The directory, in the data directory, of buckets that no rule names.
 const BUCKETS_DIR: &str = "buckets";
+/// Most connections to the admin port: whatever it meets there, the API keeps its own.
+const ADMIN_CONNECTIONS: usize = 256;
 /// Longest wait for the admin port's connections when the node stops.
-const CONSOLE_GRACE: Duration = Duration::from_secs(2);
+const ADMIN_GRACE: Duration = Duration::from_secs(2);
 
 /// A running node.
 #[derive(Debug)]
@@ -64,13 +71,13 @@ pub struct Node {
     api_addr: SocketAddr,
     admin_addr: SocketAddr,
     tls: bool,
+    admin_tls: bool,
     engine: Engine,
     delivery: Delivery,
     warehouses: Arc<Warehouses>,
     console: Arc<Console>,
-    clock: Arc<dyn Clock>,
-    api: Part<()>,
-    admin: Part<io::Result<()>>,
+    api: Part,
+    admin: Part,
 }
 
 /// What a node is put into: the world around it, and who runs its work.
@@ -104,7 +111,7 @@ pub struct Core {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Serves connections; accepts none by itself.
-    pub server: Arc<Server>,
+    pub server: Arc<Server<Front>>,
 }
 
 impl Core {
@@ -126,12 +133,13 @@ impl Core {
             threads,
         } = around;
         let registry = Registry::open(engine.catalog.clone()).await?;
-        let warehouses = Arc::new(Warehouses::new(
+        let warehouses = Warehouses::new(
             buckets.clone(),
             vault.clone(),
             connector,
             config.redshift_credentials,
-        ));
+        );
+        let warehouses = Arc::new(warehouses.only_at(config.database_hosts.clone()));
         let mut metrics = Metrics::new();
         metrics.observe_log(engine.log.clone());
         let metrics = Arc::new(metrics);
@@ -184,9 +192,9 @@ impl Core {
 
 /// A task that runs until it is told to stop.
 #[derive(Debug)]
-struct Part<T> {
+struct Part {
     stop: CancellationToken,
-    task: JoinHandle<T>,
+    task: JoinHandle<()>,
 }
 
 /// Why a node did not start. Each says what to do.
@@ -222,6 +230,9 @@ pub enum StartError {
     /// Certificate and key.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
+    /// What the admin port asks for.
+    #[error("{0}")]
+    Token(#[from] TokenError),
     /// The certificates that databases are checked against.
     #[error("TLS to databases: {0}")]
     DatabaseCa(io::Error),
@@ -285,6 +296,8 @@ impl Node {
     ) -> Result<Self, StartError> {
         // Everything that can fail comes before anything that runs.
         let acceptor = config.tls.as_ref().map(acceptor).transpose()?;
+        let token = config.admin_token_file.as_deref();
+        let token = token.map(Token::read).transpose()?;
         let (api_listener, api_addr) = listen(config.listen, "listen").await?;
         let (admin_listener, admin_addr) = listen(config.admin_listen, "admin-listen").await?;
         let buckets = buckets(&config, &clock)?;
@@ -309,7 +322,7 @@ impl Node {
             server,
         } = core;
         let tls = acceptor.is_some();
-        let api = Part::run(|stop| server.serve(api_listener, acceptor, stop));
+        let api = Part::run(|stop| server.serve(api_listener, acceptor.clone(), stop));
 
         let console = Arc::new(Console {
             engine: engine.clone(),
@@ -317,20 +330,30 @@ impl Node {
             delivery: delivery.clone(),
             metrics,
             clock: clock.clone(),
-            any_host: config.admin_allow_remote,
+            token,
             stopping: AtomicBool::new(false),
         });
-        let admin = Part::run(|stop| console::serve(console.clone(), admin_listener, stop));
+        let router = TowerToHyperService::new(console::router(console.clone()));
+        let limits = ServerLimits {
+            connections: ADMIN_CONNECTIONS,
+            shutdown: ADMIN_GRACE,
+            ..ServerLimits::default()
+        };
+        let server = Server::new(Admin(router), clock, limits);
+        // On loopback nobody is in between.
+        let acceptor = acceptor.filter(|_| !admin_addr.ip().is_loopback());
+        let admin_tls = acceptor.is_some();
+        let admin = Part::run(|stop| server.serve(admin_listener, acceptor, stop));
 
         let node = Node {
             api_addr,
             admin_addr,
             tls,
+            admin_tls,
             engine,
             delivery,
             warehouses,
             console,
-            clock,
             api,
             admin,
         };
@@ -353,7 +376,8 @@ impl Node {
 
     /// Where the admin port is.
     pub fn admin_url(&self) -> String {
-        format!("http://{}", self.admin_addr)
+        let scheme = if self.admin_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.admin_addr)
     }
 
     /// Delivery's handle.
@@ -370,20 +394,15 @@ impl Node {
         self.api.stop().await;
         self.delivery.stop().await;
         self.warehouses.settle().await;
-        self.admin.stop.cancel();
-        let abort = self.admin.task.abort_handle();
-        tokio::select! {
-            _ = self.admin.task => {}
-            () = self.clock.sleep(CONSOLE_GRACE) => abort.abort(),
-        }
+        self.admin.stop().await;
         close(&self.engine).await
     }
 }
 
-impl<T: Send + 'static> Part<T> {
+impl Part {
     fn run<F>(start: impl FnOnce(CancellationToken) -> F) -> Self
     where
-        F: Future<Output = T> + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
     {
         let stop = CancellationToken::new();
         let task = tokio::spawn(start(stop.clone()));
@@ -461,6 +480,18 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
         })
     };
     Ok(tls::acceptor(&read(&files.cert)?, &read(&files.key)?)?)
+}
+
+/// Answers on the admin port.
+struct Admin(TowerToHyperService<Router>);
+
+impl Answering for Admin {
+    type Body = Body;
+    type Gone = Infallible;
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        self.0.call(request).await
+    }
 }
 
 /// Counts what the API answers.

@@ -35,6 +35,12 @@ impl Glance<'_> {
             );
         } else {
             tracing::info!("security: every request must be signed by one of the configured keys");
+            if config.tls.is_none() && !config.listen.ip().is_loopback() {
+                tracing::warn!(
+                    "security: the API is served without TLS: what clients send can be read on its way, and sent \
+                     again for 5 minutes. Set tls_cert and tls_key, or let something in front speak TLS"
+                );
+            }
         }
         tracing::info!("quotas: {}", quotas_told(&config.quotas));
         for told in buckets_told(config) {

@@ -16,7 +16,7 @@ use super::{
     vet,
 };
 use crate::{
-    config::RedshiftCredentials,
+    config::{HostRule, RedshiftCredentials},
     credentials::{Vault, outbound::CredentialsError},
     destination::{Buckets, DeliveryError},
     stream::{Destination, RedshiftSpec, S3Spec},
@@ -35,6 +35,8 @@ pub struct Warehouses {
     vault: Arc<Vault>,
     connector: Connector,
     credentials: RedshiftCredentials,
+    /// The databases that streams may name; `None` is any.
+    hosts: Option<Vec<HostRule>>,
 }
 
 impl Warehouses {
@@ -51,6 +53,27 @@ impl Warehouses {
             vault,
             connector,
             credentials,
+            hosts: None,
+        }
+    }
+
+    /// Connects to these databases alone.
+    #[must_use]
+    pub fn only_at(mut self, hosts: Option<Vec<HostRule>>) -> Self {
+        self.hosts = hosts;
+        self
+    }
+
+    /// Whether the operator lets streams name the database at `url`.
+    fn check_host(&self, url: &JdbcUrl) -> Result<(), String> {
+        let Some(hosts) = &self.hosts else {
+            return Ok(());
+        };
+        match hosts.iter().any(|host| host.matches(&url.host, url.port)) {
+            true => Ok(()),
+            false => Err(format!(
+                "ClusterJDBCURL: {url} is not among the databases that this node may connect to (its setting database_hosts)"
+            )),
         }
     }
 
@@ -69,6 +92,8 @@ impl Warehouses {
         let Some(spec) = destination.redshift() else {
             return Ok(());
         };
+        let url = JdbcUrl::parse(&spec.jdbc_url).map_err(|error| error.to_string())?;
+        self.check_host(&url)?;
         vet::vet(spec)?;
         if vet::is_redshift(spec) && self.buckets.credentials(&spec.s3, region).is_none() {
             return Err(format!(
@@ -152,6 +177,9 @@ impl Warehouse for Warehouses {
     async fn copy(&self, load: &Load) -> Result<Loaded, DeliveryError> {
         let spec = &load.warehouse;
         let url = JdbcUrl::parse(&spec.jdbc_url)
+            .map_err(|error| Code::ConnectionFailed.refused(error))?;
+        // A stream may be older than the setting.
+        self.check_host(&url)
             .map_err(|error| Code::ConnectionFailed.refused(error))?;
         let password = self
             .vault

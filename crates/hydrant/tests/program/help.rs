@@ -28,6 +28,38 @@ fn the_sql_of_the_manual_is_what_warehouses_need() {
     }
 }
 
+/// `path::test` in backticks; `::test` alone is of the file named before it.
+#[test]
+fn the_tests_that_the_threat_model_names_are_there() {
+    let crates = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let model = std::fs::read_to_string(format!("{crates}/../docs/security.md")).unwrap();
+    let (mut file, mut checked) = (String::new(), 0);
+    for name in model.split('`').skip(1).step_by(2) {
+        let Some((path, test)) = name.split_once("::") else {
+            continue;
+        };
+        if !path.is_empty() && !path.contains('.') {
+            // Prose, or a path of Rust.
+            continue;
+        }
+        if !path.is_empty() {
+            let root = match path.split('/').next() {
+                Some("tests") => format!("{crates}/hydrant"),
+                Some("compat" | "crates") => format!("{crates}/.."),
+                _ => format!("{crates}/hydrant/src"),
+            };
+            file = std::fs::read_to_string(format!("{root}/{path}"))
+                .unwrap_or_else(|error| panic!("{root}/{path}: {error}"));
+        }
+        let there = ["fn ", "def "]
+            .iter()
+            .any(|word| file.contains(&format!("{word}{test}(")));
+        assert!(there, "{path}::{test} is not there");
+        checked += 1;
+    }
+    assert!(checked > 60, "{checked}");
+}
+
 #[test]
 fn flags_that_scripts_rely_on() {
     let help = run(&["serve", "--help"], b"");

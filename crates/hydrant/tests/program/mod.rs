@@ -6,4 +6,5 @@ mod key_file;
 mod node;
 mod put;
 pub(crate) mod running;
+mod security;
 mod serve;

@@ -1,5 +1,7 @@
 //! A node with keys: every request is verified.
 
+use std::time::Duration;
+
 use hydrant::{
     api::ServerLimits,
     credentials::{Key, Keyring},
@@ -7,6 +9,7 @@ use hydrant::{
         SERVICE,
         key::sha256_hex,
         sign::{Credentials, Subject, sign},
+        verify,
     },
 };
 use hydrant_engine::{Clock, SystemClock, Timestamp};
@@ -182,6 +185,86 @@ async fn clocks_may_differ_by_four_minutes_but_not_by_six() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_request_that_was_overheard_can_be_sent_again_but_not_changed() {
+    let node = node().await;
+    let now = SystemClock::new().now();
+    let heard = signed_at(Ask::put("logs"), &all(), "eu-west-1", now);
+    // Within the skew, as with AWS: a put may arrive twice. TLS keeps it from being overheard.
+    for _ in 0..2 {
+        assert_eq!(node.ask(heard.clone()).await.status, 200);
+    }
+    let delete = "Firehose_20150804.DeleteDeliveryStream";
+    let mut body = heard.clone();
+    body.body = String::from_utf8(body.body)
+        .unwrap()
+        .replace("aGVs", "aGVz")
+        .into();
+    for changed in [
+        body,
+        heard.clone().with("X-Amz-Target", delete),
+        heard.clone().with("Host", "elsewhere"),
+        heard.clone().path("/?a=b"),
+        heard.clone().with(
+            "X-Amz-Date",
+            &verify::basic(now.plus(Duration::from_secs(1))),
+        ),
+        heard
+            .clone()
+            .with("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD"),
+    ] {
+        let reply = node.ask(changed.clone()).await;
+        assert_eq!(
+            reply.header("x-amzn-errortype"),
+            Some("InvalidSignatureException"),
+            "{:?}",
+            changed.headers
+        );
+    }
+    // A signature that covers no target would do for any.
+    let mut headers = http::HeaderMap::new();
+    headers.insert("host", "localhost".parse().unwrap());
+    let subject = Subject {
+        method: "POST",
+        path: "/",
+        query: "",
+        body_sha256: &sha256_hex(&heard.body),
+    };
+    sign(subject, &mut headers, &all(), "eu-west-1", SERVICE, now).unwrap();
+    let bare = headers.iter().fold(Ask::put("logs"), |ask, (name, value)| {
+        ask.with(name.as_str(), value.to_str().unwrap())
+    });
+    assert_eq!(
+        node.ask(bare).await.status,
+        200,
+        "the signer's choice, as with AWS"
+    );
+}
+
+#[tokio::test]
+async fn a_page_must_sign_as_everybody_must() {
+    let node = node().await;
+    let preflight = Ask::put("logs")
+        .method("OPTIONS")
+        .with("Origin", "https://example.com")
+        .with("Access-Control-Request-Headers", "authorization")
+        .with("Access-Control-Request-Method", "POST");
+    let reply = node.ask(preflight).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(reply.header("access-control-allow-credentials"), None);
+    let from_page = || Ask::put("logs").with("Origin", "https://example.com");
+    let reply = node.ask(from_page()).await;
+    refused(
+        &reply,
+        "MissingAuthenticationTokenException",
+        "Missing Authentication Token",
+    );
+    let reply = node.ask(signed(from_page(), &all())).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
 }
 
 #[tokio::test]

@@ -103,6 +103,118 @@ async fn a_head_must_be_small_and_in_time() {
 }
 
 #[tokio::test]
+async fn where_a_request_ends_is_never_in_doubt() {
+    let node = Node::open().await;
+    let put = Ask::put("logs");
+    let length = put.body.len().to_string();
+    let head = |lines: &str| {
+        format!(
+            "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-amz-json-1.1\r\n\
+             X-Amz-Target: Firehose_20150804.PutRecord\r\n{lines}\r\n\r\n"
+        )
+    };
+    let body = String::from_utf8(put.body.clone()).unwrap();
+    let answers = async |bytes: String| {
+        let mut client = node.connect().await;
+        // It may be refused before it is read.
+        let _ = client.io.write_all(bytes.as_bytes()).await;
+        String::from_utf8(client.rest().await).unwrap()
+    };
+    for lines in [
+        format!("Content-Length: {length}\r\nContent-Length: 5"),
+        format!("Content-Length: {length}, 5"),
+        format!("Content-Length: +{length}"),
+        format!("Content-Length : {length}"),
+        format!("Content-Length: {length}\r\n folded: 1"),
+        "Content-Length: 99999999999999999999".to_owned(),
+        "Transfer-Encoding: gzip".to_owned(),
+        "Transfer-Encoding: chunked, identity".to_owned(),
+        "Transfer-Encoding : chunked".to_owned(),
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip".to_owned(),
+    ] {
+        let told = answers(head(&lines) + &body).await;
+        assert!(told.starts_with("HTTP/1.1 400 "), "{lines:?}: {told}");
+        assert_eq!(told.matches("HTTP/1.1").count(), 1, "{lines:?}: {told}");
+    }
+    let old = head("Transfer-Encoding: chunked").replace("HTTP/1.1", "HTTP/1.0");
+    let told = answers(old + "0\r\n\r\n").await;
+    assert!(told.contains(" 400 "), "{told}");
+    assert_eq!(node.seen.0.lock().unwrap().len(), 0, "nobody was asked");
+
+    // Both: the chunks hold, and the connection ends, so what follows them is nobody's request.
+    let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let hidden = head(&format!("Content-Length: {length}")) + &body;
+    for lines in [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5",
+    ] {
+        let told = answers(head(lines) + &chunked + &hidden).await;
+        assert!(told.starts_with("HTTP/1.1 200 "), "{told}");
+        assert_eq!(told.matches("HTTP/1.1").count(), 1, "{told}");
+    }
+    // Chunks without a proper size.
+    for size in ["-1", "ffffffffffffffffffff", "0x5", "5;\n"] {
+        let told = answers(head("Transfer-Encoding: chunked") + size + "\r\n" + &body).await;
+        assert!(!told.contains(" 200 "), "{size}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn json_that_is_made_to_hurt_is_refused() {
+    let node = Node::open().await;
+    let mut client = node.connect().await;
+    let within = |name: &str, value: &str| {
+        format!(
+            r#"{{"DeliveryStreamName":"logs","Record":{{"Data":"aGVsbG8="}},"{name}":{value}}}"#
+        )
+    };
+    let much = BODY_BYTES - 1024;
+    let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+    for (what, body, status) in [
+        ("open for ever", "[".repeat(much), 400),
+        ("objects for ever", r#"{"a":"#.repeat(much / 5), 400),
+        (
+            "nested where nothing is known",
+            within("Pad", &nested(much / 2 - 100)),
+            200,
+        ),
+        (
+            "nested where a text is",
+            within("DeliveryStreamName", &nested(100_000)),
+            400,
+        ),
+        ("digits", within("Pad", &"9".repeat(1_000_000)), 200),
+        ("an exponent", within("Pad", "1e999999999"), 200),
+        (
+            "many members",
+            within(
+                "Pad",
+                &format!("{{{}}}", vec![r#""a":0"#; 500_000].join(",")),
+            ),
+            200,
+        ),
+        (
+            "escapes",
+            within("Pad", &format!("\"{}\"", r"\u0000".repeat(500_000))),
+            200,
+        ),
+        (
+            "half a surrogate",
+            within("DeliveryStreamName", r#""\ud800""#),
+            400,
+        ),
+    ] {
+        let reply = client.ask(Ask::new("PutRecord", &body)).await;
+        assert!(
+            reply.status == status,
+            "{what}: {} {}",
+            reply.status,
+            &reply.body[..reply.body.len().min(300)]
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_body_must_arrive_at_some_rate() {
     let limits = ServerLimits {
         body_grace: Duration::from_millis(200),

@@ -154,10 +154,10 @@ async fn the_order_of_checks() {
 }
 
 #[tokio::test]
-async fn browsers_may_ask_and_post() {
+async fn pages_of_this_machine_may_ask_and_post() {
     let preflight = Ask::put("logs")
         .method("OPTIONS")
-        .with("Origin", "https://example.com")
+        .with("Origin", "http://localhost:3000")
         .with(
             "Access-Control-Request-Headers",
             "x-amz-target,authorization",
@@ -177,7 +177,7 @@ async fn browsers_may_ask_and_post() {
     assert!(reply.header("x-amzn-requestid").is_some());
     assert_eq!(reply.header("x-amz-id-2"), None);
 
-    let reply = answer(Ask::put("logs").with("Origin", "https://example.com")).await;
+    let reply = answer(Ask::put("logs").with("Origin", "http://localhost:3000")).await;
     reply.is(200, PUT_DONE);
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
     assert_eq!(
@@ -187,6 +187,34 @@ async fn browsers_may_ask_and_post() {
              x-amzn-ErrorMessage,Date"
         )
     );
+}
+
+#[tokio::test]
+async fn pages_of_other_machines_are_refused_by_a_node_without_keys() {
+    let node = Node::open().await;
+    for origin in ["https://example.com", "http://evil.example:4573", "null"] {
+        let preflight = Ask::put("logs")
+            .method("OPTIONS")
+            .with("Origin", origin)
+            .with("Access-Control-Request-Headers", "x-amz-target")
+            .with("Access-Control-Request-Method", "POST")
+            .with("Access-Control-Request-Private-Network", "true");
+        let post = Ask::put("logs").with("Origin", origin);
+        let simple = post.clone().with("Content-Type", "text/plain");
+        for ask in [preflight, post, simple] {
+            let reply = node.ask(ask).await;
+            assert_eq!(reply.status, 403, "{reply:?}");
+            let told: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+            assert_eq!(told["__type"], "AccessDeniedException");
+            let mut headers = reply.headers.iter();
+            assert!(
+                headers.all(|(name, _)| !name.starts_with("access-control-")),
+                "{reply:?}"
+            );
+        }
+    }
+    let seen = node.seen.0.lock().unwrap();
+    assert!(seen.iter().all(|(_, status, _)| *status == 403), "{seen:?}");
 }
 
 #[tokio::test]

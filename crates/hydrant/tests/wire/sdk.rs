@@ -11,6 +11,7 @@ use hydrant::{
     api::{ServerLimits, tls},
     credentials::{Key, Keyring, Secret},
 };
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::node::{Ask, Node};
@@ -80,10 +81,7 @@ async fn tls() {
     let node = Node::start(Keyring::open(), ServerLimits::default(), Some(acceptor)).await;
 
     let mut roots = rustls::RootCertStore::empty();
-    let certificate = rustls_pemfile::certs(&mut &CERTIFICATE[..])
-        .next()
-        .unwrap()
-        .unwrap();
+    let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
     roots.add(certificate).unwrap();
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)

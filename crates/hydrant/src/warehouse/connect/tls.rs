@@ -12,7 +12,7 @@ use rustls::{
         verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
     server::ParsedCertificate,
 };
 
@@ -26,7 +26,9 @@ pub(super) struct Trusted {
 
 impl Trusted {
     pub(super) fn of_pem(pem: &[u8]) -> io::Result<Self> {
-        let themselves: Vec<_> = rustls_pemfile::certs(&mut &pem[..]).collect::<Result<_, _>>()?;
+        let themselves: Vec<_> = CertificateDer::pem_slice_iter(pem)
+            .collect::<Result<_, _>>()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         if themselves.is_empty() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,

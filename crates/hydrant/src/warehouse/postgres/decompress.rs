@@ -250,6 +250,53 @@ mod tests {
     }
 
     #[test]
+    fn a_bomb_opens_no_faster_than_it_is_read() {
+        /// Counts what is taken of the bytes.
+        struct Counted<'b>(&'b [u8], std::rc::Rc<std::cell::Cell<usize>>);
+        impl Read for Counted<'_> {
+            fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+                let read = self.0.read(into)?;
+                self.1.set(self.1.get() + read);
+                Ok(read)
+            }
+        }
+        let zeros = vec![0; 64 << 20];
+        for (compression, compress) in ALL {
+            let bomb = compress(&zeros);
+            assert!(bomb.len() < zeros.len() / 100, "{compression:?}");
+            let taken = std::rc::Rc::default();
+            let source = BufReader::with_capacity(64, Counted(&bomb, std::rc::Rc::clone(&taken)));
+            let mut opened = decompress(compression, source).unwrap();
+            let mut read = 0;
+            while read < 2 << 20 {
+                let piece = opened.fill_buf().unwrap().len();
+                assert!(
+                    (1..=BUFFER_BYTES).contains(&piece),
+                    "{compression:?}: {piece}"
+                );
+                opened.consume(piece);
+                read += piece;
+            }
+            // A block of BZIP2 holds 100,000 bytes and up, of any size when opened.
+            assert!(
+                taken.get() <= bomb.len() / 2 + 256,
+                "{compression:?}: {}",
+                taken.get()
+            );
+        }
+    }
+
+    #[test]
+    fn a_frame_that_asks_for_much_memory_is_refused() {
+        // No sizes, only a window of 2^(10 + exponent) bytes; then one empty last block.
+        let frame = |exponent: u8| [0x28, 0xb5, 0x2f, 0xfd, 0, exponent << 3, 1, 0, 0];
+        assert_eq!(read(Compression::Zstd, &frame(13)).unwrap(), b"");
+        for exponent in [14, 20, 31] {
+            read(Compression::Zstd, &frame(exponent)).unwrap_err();
+        }
+    }
+
+    #[test]
     fn a_compression_that_was_not_named_and_one_that_is_not_there_are_told() {
         for (compression, bytes, words) in [
             (Compression::None, gzip(b"a"), "add GZIP to CopyOptions"),
