@@ -14,5 +14,6 @@
 pub mod baton;
 pub mod disk;
 pub mod engine;
+#[cfg(feature = "node")]
 pub mod node;
 pub mod outcome;

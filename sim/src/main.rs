@@ -4,7 +4,9 @@ use std::{process::ExitCode, time::Instant};
 
 use clap::Parser;
 use hydrant_engine::Chance;
-use hydrant_sim::{engine, node, outcome::Outcome};
+#[cfg(feature = "node")]
+use hydrant_sim::node;
+use hydrant_sim::{engine, outcome::Outcome};
 
 /// Runs Hydrant in a simulated world, one run for each seed, and says which seeds broke a promise.
 #[derive(Debug, Parser)]
@@ -28,6 +30,7 @@ enum What {
     /// The engine on a disk that does its worst.
     Disk,
     /// A whole node, with clients, a network and a store that fail.
+    #[cfg(feature = "node")]
     Node,
 }
 
@@ -35,6 +38,7 @@ impl What {
     fn run(self, seed: u64, keep_history: bool) -> Outcome {
         match self {
             What::Disk => engine::run(seed, keep_history),
+            #[cfg(feature = "node")]
             What::Node => node::run(seed, keep_history),
         }
     }
@@ -42,6 +46,7 @@ impl What {
     fn name(self) -> &'static str {
         match self {
             What::Disk => "disk",
+            #[cfg(feature = "node")]
             What::Node => "node",
         }
     }

@@ -65,7 +65,14 @@ const HOUSE: [(&str, &[&str]); 14] = [
 ];
 
 /// What of the engine destinations and warehouses may know: time and chance, but no log and no catalog.
-const ENGINE_FOR_DESTINATIONS: [&str; 4] = ["Chance", "Clock", "SystemClock", "Timestamp"];
+const ENGINE_FOR_DESTINATIONS: [&str; 6] = [
+    "Chance",
+    "Clock",
+    "SystemClock",
+    "SystemThreads",
+    "Threads",
+    "Timestamp",
+];
 
 struct Source {
     path: PathBuf,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hydrant::api::Server;
+use hydrant::api::{Front, Server};
 use hydrant_engine::{Chance, Clock};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,7 +27,7 @@ pub(super) enum Heard {
 /// The way to the node. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Network {
-    pub(super) server: Arc<Server>,
+    pub(super) server: Arc<Server<Front>>,
     pub(super) clock: Arc<SimClock>,
     pub(super) chance: Chance,
     /// How likely something happens to a call.

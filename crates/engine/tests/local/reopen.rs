@@ -176,3 +176,26 @@ async fn the_catalog_comes_back_and_its_versions_rise() {
         close(engine).await;
     }
 }
+
+#[tokio::test]
+async fn what_it_makes_is_for_its_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let (engine, _) = open(&data).await;
+    engine.log.append(LaneId(1), frame(1, 10)).await.unwrap();
+    close(engine).await;
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let mut seen = 0;
+    for folder in [data.clone(), data.join("log")] {
+        assert_eq!(mode(&folder), 0o700, "{}", folder.display());
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                assert_eq!(mode(&path), 0o600, "{}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 5, "FORMAT, LOCK, catalog, lanes and a segment");
+}

@@ -24,9 +24,9 @@ use rustix::io::Errno;
 use self::system::System;
 pub use self::system::{FileSystem, Locked, PathKind, RawFile};
 
-/// The machine's file system.
+/// The machine's file system, for files that others may read as far as the umask lets them.
 pub fn system() -> Arc<dyn FileSystem> {
-    Arc::new(System)
+    Arc::new(System::SHARED)
 }
 
 /// How often a read is tried: what a disk fails to read once it often reads the next time.
@@ -118,12 +118,12 @@ impl fmt::Debug for Disk {
 
 impl Default for Disk {
     fn default() -> Self {
-        Self::over(system())
+        Self::over(Arc::new(System::PRIVATE))
     }
 }
 
 impl Disk {
-    /// The machine's disk.
+    /// The machine's disk. What is made there is for the user alone who runs the process.
     pub fn new() -> Self {
         Self::default()
     }

@@ -2,8 +2,9 @@
 
 use std::{
     fmt,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, IoSlice},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -88,12 +89,31 @@ pub enum Locked {
 
 /// The machine's.
 #[derive(Debug)]
-pub(super) struct System;
+pub(super) struct System {
+    /// What files are made with, before the umask takes from it.
+    pub(super) file_mode: u32,
+    /// The same of directories.
+    pub(super) dir_mode: u32,
+}
+
+impl System {
+    /// What it makes is its user's alone: for records that nobody else should read.
+    pub(super) const PRIVATE: System = System {
+        file_mode: 0o600,
+        dir_mode: 0o700,
+    };
+    /// What it makes is for whom the umask lets it be.
+    pub(super) const SHARED: System = System {
+        file_mode: 0o666,
+        dir_mode: 0o777,
+    };
+}
 
 impl FileSystem for System {
     fn create(&self, path: &Path) -> io::Result<Box<dyn RawFile>> {
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create_new(true).open(path)?;
+        let options = options.read(true).write(true).create_new(true);
+        let file = options.mode(self.file_mode).open(path)?;
         Ok(Box::new(SystemFile(file)))
     }
 
@@ -105,6 +125,7 @@ impl FileSystem for System {
     fn lock(&self, path: &Path, note: &str) -> Result<Box<dyn fmt::Debug + Send + Sync>, Locked> {
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false);
+        let options = options.mode(self.file_mode);
         let file = options.open(path).map_err(Locked::Failed)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -126,7 +147,7 @@ impl FileSystem for System {
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir(path)
+        DirBuilder::new().mode(self.dir_mode).create(path)
     }
 
     fn kind(&self, path: &Path) -> Option<PathKind> {
