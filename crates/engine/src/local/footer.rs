@@ -23,7 +23,7 @@ const HEAD_MAGIC: [u8; 8] = *b"HYDRFTR\0";
 const TRAILER_MAGIC: [u8; 8] = *b"HYDREND\0";
 /// The bytes of the footer's head.
 pub(crate) const HEAD: u32 = 24;
-const BLOCK_HEAD: usize = 56;
+pub(super) const BLOCK_HEAD: usize = 56;
 const ROW: usize = 64;
 /// The bytes of the trailer.
 pub(crate) const TRAILER: u32 = 96;
@@ -220,7 +220,7 @@ fn decode_row(bytes: &[u8]) -> Row {
     }
 }
 
-fn encode_block(entries: &[Entry], nonce: u64, out: &mut Vec<u8>) {
+pub(super) fn encode_block(entries: &[Entry], nonce: u64, out: &mut Vec<u8>) {
     let start = out.len();
     let (first, last) = (entries[0], entries[entries.len() - 1]);
     let totals = Totals::of(entries);
@@ -271,7 +271,7 @@ impl BlockHead {
 }
 
 /// The entries of a whole block, if it is sound.
-fn decode_block(bytes: &[u8]) -> Option<Vec<Entry>> {
+pub(super) fn decode_block(bytes: &[u8]) -> Option<Vec<Entry>> {
     if crc32fast::hash(&bytes[4..]) != u32_at(bytes, 0) {
         return None;
     }

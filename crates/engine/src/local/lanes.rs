@@ -176,15 +176,15 @@ fn encode_record(kind: u32, lane: LaneId, position: u64, out: &mut Vec<u8>) {
 
 /// What the bytes of a file say.
 #[derive(Debug, Default)]
-struct Decoded {
-    memory: Memory,
+pub(super) struct Decoded {
+    pub(super) memory: Memory,
     /// Records that are damaged.
-    damaged: usize,
+    pub(super) damaged: usize,
     /// Where the next record goes; 0 when the file cannot be gone on with.
-    used: u64,
+    pub(super) used: u64,
 }
 
-fn decode(bytes: &[u8]) -> Result<Decoded, String> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     let header = bytes
         .get(..FIRST.0 as usize)
         .filter(|header| {
