@@ -289,7 +289,8 @@ pub(super) fn decode_block(bytes: &[u8]) -> Option<Vec<Entry>> {
     for _ in 0..count {
         let position = before.position.checked_add(take_varint(&mut rest)?)?;
         let gap = take_varint(&mut rest)?;
-        let offset = before.offset_after().checked_add((gap >> 1) * 8)?;
+        let gap_bytes = (gap >> 1).checked_mul(8)?;
+        let offset = before.offset_after().checked_add(gap_bytes)?;
         let entry = Entry {
             position,
             offset: u32::try_from(offset).ok()?,
@@ -485,6 +486,19 @@ mod tests {
             assert_eq!(decode_block(&bytes), None, "bit {bit}");
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
+    }
+
+    #[test]
+    fn a_gap_larger_than_any_file_is_no_entry() {
+        let mut bytes = Vec::new();
+        encode_block(&entries(1), 77, &mut bytes);
+        bytes.truncate(BLOCK_HEAD);
+        put_varint(0, &mut bytes);
+        put_varint(u64::MAX, &mut bytes);
+        bytes.extend([0; 3]);
+        let crc = crc32fast::hash(&bytes[4..]);
+        bytes[..4].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(decode_block(&bytes), None);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Names of buckets and objects: what a stream is let have can be delivered, and nothing leaves its bucket.
 
-use std::path::{Component, Path};
+use std::{
+    path::{Component, Path},
+    sync::LazyLock,
+};
 
 use hydrant_engine::{LaneId, Position, Timestamp};
 
@@ -10,14 +13,17 @@ use crate::{
         checkpoint::Span,
         object::{self, Purpose, span_uuid},
     },
-    destination::key::{
-        MAX_COMPONENT_BYTES, MAX_KEY_BYTES, check_bucket, check_url, path_components,
+    destination::{
+        Buckets,
+        key::{MAX_COMPONENT_BYTES, MAX_KEY_BYTES, check_bucket, check_url, path_components},
     },
     stream::{BufferingHints, CompressionFormat, Encryption, S3Spec},
 };
 
 /// A stream's name as long as there may be.
 const STREAM: &str = "abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+
+static BUCKETS: LazyLock<Buckets> = LazyLock::new(Judge::buckets);
 
 /// ```text
 /// compression (one byte)  bucket  LF  prefix
@@ -58,7 +64,7 @@ pub fn keys(bytes: &[u8]) {
         encryption: Encryption::None,
         echoed: serde_json::Map::new(),
     };
-    let buckets = Judge::buckets();
+    let (bucket, buckets) = (spec.bucket(), &*BUCKETS);
     if block_on(buckets.vet(&spec, "eu-west-1")).is_err() {
         return;
     }

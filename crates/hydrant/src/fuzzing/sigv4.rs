@@ -193,8 +193,8 @@ impl<'b> Sent<'b> {
         self.query += &format!(
             "X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={ACCESS_KEY}%2F{}&X-Amz-Date={time}\
              &X-Amz-SignedHeaders={}",
-            scope.replace('/', "%2F"),
-            names.join("%3B"),
+            escaped(&scope),
+            escaped(&names.join(";")),
         );
         let canonical = canonical_request(&self.request(), &names, body_sha256);
         let key = SigningKey::derive(SECRET, &time[..8], REGION, SERVICE);
@@ -293,6 +293,11 @@ impl<'b> Sent<'b> {
             .collect();
         (self.method.clone(), self.path.clone(), parameters, headers)
     }
+}
+
+/// A text as a parameter's value.
+fn escaped(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// The bytes of a text without its escapes.
