@@ -75,7 +75,7 @@ impl FileSystem for Memory {
     }
 
     fn kind(&self, path: &Path) -> Option<PathKind> {
-        if lock(&self.directories).contains(path) {
+        if path == Path::new("/") || lock(&self.directories).contains(path) {
             return Some(PathKind::Directory);
         }
         self.get(path).ok().map(|_| PathKind::File)
