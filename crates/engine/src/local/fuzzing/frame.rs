@@ -134,29 +134,30 @@ fn trailer(bytes: &[u8]) {
 fn lanes_file(bytes: &[u8]) {
     let _ = lanes::decode(bytes);
     let mut sound = bytes.to_vec();
-    if sound.len() < 16 {
+    let (version, header, size) = match bytes.get(8) {
+        Some(1) => (1u32, 16, 24),
+        _ => (2, 32, 32),
+    };
+    if sound.len() < header {
         return;
     }
     put(&mut sound, 0, b"HYDRLANE");
-    put(&mut sound, 8, &format::VERSION.to_le_bytes());
+    put(&mut sound, 8, &version.to_le_bytes());
     let crc = crc32fast::hash(&sound[..12]);
     put(&mut sound, 12, &crc.to_le_bytes());
     // Every second record stays as it came.
-    for record in sound[16..].chunks_exact_mut(24).step_by(2) {
+    for record in sound[header..].chunks_exact_mut(size).step_by(2) {
         put(record, 4, &[0; 4]);
         let crc = crc32fast::hash(record);
         put(record, 4, &crc.to_le_bytes());
     }
-    let (memory, damaged, used) = lanes::decode(&sound).expect("a header that is right");
-    assert!(used as usize <= sound.len().next_multiple_of(24) + 24);
-    let records = sound[16..].len().div_ceil(24);
-    assert!(memory.removed.len() + memory.trimmed.len() + damaged <= records);
-    assert!(
-        memory
-            .removed
-            .iter()
-            .all(|lane| !memory.trimmed.contains_key(lane))
-    );
+    let found = lanes::decode(&sound).expect("a header that is right");
+    let records = sound[header..].len().div_ceil(size);
+    assert!(found.used as usize <= header + records * size);
+    let memory = found.memory;
+    assert!(memory.removed.len() + memory.trimmed.len() + found.damaged <= records);
+    let trimmed = |lane| memory.trimmed.contains_key(lane);
+    assert!(!memory.removed.iter().any(trimmed));
 }
 
 /// Lanes of entries, as the log may have them, are read as they were written.

@@ -395,6 +395,7 @@ impl Directory {
         record.extend_from_slice(&[0; 4]);
         record.extend_from_slice(&lane.to_le_bytes());
         record.extend_from_slice(&u64::from(position).to_le_bytes());
+        record.extend_from_slice(&[0; 8]);
         let crc = crc32fast::hash(&record);
         put(&mut record, 4, &crc.to_le_bytes());
         self.lanes.extend_from_slice(&record);
@@ -411,9 +412,10 @@ impl Directory {
         }
         if self.forgets {
             let mut bytes = b"HYDRLANE".to_vec();
-            bytes.extend_from_slice(&format::VERSION.to_le_bytes());
+            bytes.extend_from_slice(&2u32.to_le_bytes());
             let crc = crc32fast::hash(&bytes);
             bytes.extend_from_slice(&crc.to_le_bytes());
+            bytes.resize(32, 0);
             bytes.extend_from_slice(&self.lanes);
             disk.put(log.join("lanes"), bytes);
         }
