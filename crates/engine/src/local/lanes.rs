@@ -15,7 +15,7 @@ use std::{
 
 use super::{
     disk::{Disk, DiskFile, is_full},
-    format::{u32_at, u64_at},
+    format::{NEVER, u32_at, u64_at},
 };
 use crate::log::LaneId;
 
@@ -224,7 +224,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
         }
         let (lane, position) = (LaneId(u64_at(record, 8)), u64_at(record, 16));
         match u32_at(record, 0) {
-            TRIMMED => {
+            TRIMMED if position < NEVER => {
                 let keep_from = memory.trimmed.entry(lane).or_default();
                 *keep_from = position.max(*keep_from);
             }

@@ -394,7 +394,9 @@ impl Directory {
         record.extend_from_slice(&u32::from(kind % 3).to_le_bytes());
         record.extend_from_slice(&[0; 4]);
         record.extend_from_slice(&lane.to_le_bytes());
-        record.extend_from_slice(&u64::from(position).to_le_bytes());
+        // Nothing is trimmed beyond what was given out.
+        let position = u64::from(position).min(self.last + 1);
+        record.extend_from_slice(&position.to_le_bytes());
         record.extend_from_slice(&[0; 8]);
         let crc = crc32fast::hash(&record);
         put(&mut record, 4, &crc.to_le_bytes());
