@@ -190,13 +190,13 @@ impl Trailer {
         rows.iter().all(|row| self.can_hold(row)).then_some(rows)
     }
 
-    /// Whether the row's section lies where sections do, and its positions are some that there can be.
+    /// Whether the row's section lies where sections do, and its positions are below the segment's end.
     fn can_hold(&self, row: &Row) -> bool {
         let section = u64::from(row.section)..u64::from(row.section) + u64::from(row.section_len);
         u64::from(self.data_end) <= section.start
             && section.end <= u64::from(self.rows_at)
             && row.first <= row.last
-            && row.last < NEVER
+            && row.last < self.header.end
     }
 }
 
@@ -535,7 +535,7 @@ mod tests {
         for change in [
             |row: &mut Row| row.section = 0,
             |row: &mut Row| row.section_len = u32::MAX,
-            |row: &mut Row| row.last = NEVER,
+            |row: &mut Row| row.last = 1000,
             |row: &mut Row| row.last = row.first - 1,
         ] {
             let mut row = rows[0];

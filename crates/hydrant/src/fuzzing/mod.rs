@@ -30,9 +30,11 @@ fn block_on<F: Future>(future: F) -> F::Output {
 mod tests {
     use super::*;
 
+    type Target = (&'static str, fn(&[u8]));
+
     #[test]
     fn seeds_hold() {
-        let targets: [(&str, fn(&[u8])); 7] = [
+        let targets: [Target; 7] = [
             ("config", config),
             ("http_request", http_request),
             ("keys", keys),

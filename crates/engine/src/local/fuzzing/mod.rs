@@ -11,9 +11,11 @@ pub use self::{frame::frame, segment::segment};
 mod tests {
     use super::*;
 
+    type Target = (&'static str, fn(&[u8]));
+
     #[test]
     fn seeds_hold() {
-        let targets: [(&str, fn(&[u8])); 2] = [("frame", frame), ("segment", segment)];
+        let targets: [Target; 2] = [("frame", frame), ("segment", segment)];
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds");
         for (target, hold) in targets {
             let mut seeds = 0;
