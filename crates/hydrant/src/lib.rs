@@ -37,6 +37,9 @@ pub mod console;
 pub mod credentials;
 pub mod delivery;
 pub mod destination;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod metrics;
 pub mod node;
 pub mod sigv4;

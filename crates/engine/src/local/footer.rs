@@ -14,7 +14,7 @@ use std::{io, ops::Range};
 
 use super::{
     disk::{DiskFile, is_unreadable},
-    format::{Kind, SegmentHeader, VERSION, u32_at, u64_at},
+    format::{DATA_START, Kind, MAX_BODY, NEVER, SegmentHeader, VERSION, u32_at, u64_at},
     index::{Entry, Row, Segment, Totals},
 };
 use crate::{clock::Timestamp, log::LaneId};
@@ -23,7 +23,7 @@ const HEAD_MAGIC: [u8; 8] = *b"HYDRFTR\0";
 const TRAILER_MAGIC: [u8; 8] = *b"HYDREND\0";
 /// The bytes of the footer's head.
 pub(crate) const HEAD: u32 = 24;
-const BLOCK_HEAD: usize = 56;
+pub(super) const BLOCK_HEAD: usize = 56;
 const ROW: usize = 64;
 /// The bytes of the trailer.
 pub(crate) const TRAILER: u32 = 96;
@@ -158,7 +158,7 @@ impl Trailer {
         {
             return None;
         }
-        Some(Trailer {
+        let trailer = Trailer {
             header: SegmentHeader {
                 kind: Kind::from_code(u32_at(bytes, 12))?,
                 id: u64_at(bytes, 16),
@@ -170,7 +170,9 @@ impl Trailer {
             rows_at: u32_at(bytes, 52),
             rows: u32_at(bytes, 56),
             rows_crc: u32_at(bytes, 60),
-        })
+        };
+        let places = DATA_START <= trailer.data_end && trailer.data_end <= trailer.rows_at;
+        (places && trailer.header.is_possible()).then_some(trailer)
     }
 
     /// Where the rows lie.
@@ -181,8 +183,20 @@ impl Trailer {
 
     /// The rows in the bytes of [`rows_range`](Self::rows_range), if they are sound.
     pub(crate) fn decode_rows(&self, bytes: &[u8]) -> Option<Box<[Row]>> {
-        (crc32fast::hash(bytes) == self.rows_crc)
-            .then(|| bytes.chunks_exact(ROW).map(decode_row).collect())
+        if crc32fast::hash(bytes) != self.rows_crc {
+            return None;
+        }
+        let rows: Box<[Row]> = bytes.chunks_exact(ROW).map(decode_row).collect();
+        rows.iter().all(|row| self.can_hold(row)).then_some(rows)
+    }
+
+    /// Whether the row's section lies where sections do, and its positions are below the segment's end.
+    fn can_hold(&self, row: &Row) -> bool {
+        let section = u64::from(row.section)..u64::from(row.section) + u64::from(row.section_len);
+        u64::from(self.data_end) <= section.start
+            && section.end <= u64::from(self.rows_at)
+            && row.first <= row.last
+            && row.last < self.header.end
     }
 }
 
@@ -220,7 +234,7 @@ fn decode_row(bytes: &[u8]) -> Row {
     }
 }
 
-fn encode_block(entries: &[Entry], nonce: u64, out: &mut Vec<u8>) {
+pub(super) fn encode_block(entries: &[Entry], nonce: u64, out: &mut Vec<u8>) {
     let start = out.len();
     let (first, last) = (entries[0], entries[entries.len() - 1]);
     let totals = Totals::of(entries);
@@ -271,7 +285,7 @@ impl BlockHead {
 }
 
 /// The entries of a whole block, if it is sound.
-fn decode_block(bytes: &[u8]) -> Option<Vec<Entry>> {
+pub(super) fn decode_block(bytes: &[u8]) -> Option<Vec<Entry>> {
     if crc32fast::hash(&bytes[4..]) != u32_at(bytes, 0) {
         return None;
     }
@@ -289,7 +303,8 @@ fn decode_block(bytes: &[u8]) -> Option<Vec<Entry>> {
     for _ in 0..count {
         let position = before.position.checked_add(take_varint(&mut rest)?)?;
         let gap = take_varint(&mut rest)?;
-        let offset = before.offset_after().checked_add((gap >> 1) * 8)?;
+        let gap_bytes = (gap >> 1).checked_mul(8)?;
+        let offset = before.offset_after().checked_add(gap_bytes)?;
         let entry = Entry {
             position,
             offset: u32::try_from(offset).ok()?,
@@ -303,6 +318,9 @@ fn decode_block(bytes: &[u8]) -> Option<Vec<Entry>> {
             ),
             lost: gap & 1 == 1,
         };
+        if entry.position >= NEVER || entry.body_len > MAX_BODY {
+            return None;
+        }
         entries.push(entry);
         before = entry;
     }
@@ -485,6 +503,50 @@ mod tests {
             assert_eq!(decode_block(&bytes), None, "bit {bit}");
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
+    }
+
+    #[test]
+    fn a_gap_larger_than_any_file_is_no_entry() {
+        let mut bytes = Vec::new();
+        encode_block(&entries(1), 77, &mut bytes);
+        bytes.truncate(BLOCK_HEAD);
+        put_varint(0, &mut bytes);
+        put_varint(u64::MAX, &mut bytes);
+        bytes.extend([0; 3]);
+        let crc = crc32fast::hash(&bytes[4..]);
+        bytes[..4].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(decode_block(&bytes), None);
+    }
+
+    #[test]
+    fn rows_and_entries_that_no_file_can_hold_are_damage() {
+        let header = SegmentHeader {
+            kind: Kind::Log,
+            id: 1,
+            nonce: 2,
+            base: 0,
+            end: 0,
+        };
+        let mut footer = FooterBuilder::new(header, DATA_START);
+        footer.lane(LaneId(1), &entries(3));
+        let (bytes, rows) = footer.finish(1000);
+        let trailer = Trailer::decode(&bytes[bytes.len() - TRAILER as usize..]).unwrap();
+        assert!(trailer.can_hold(&rows[0]));
+        for change in [
+            |row: &mut Row| row.section = 0,
+            |row: &mut Row| row.section_len = u32::MAX,
+            |row: &mut Row| row.last = 1000,
+            |row: &mut Row| row.last = row.first - 1,
+        ] {
+            let mut row = rows[0];
+            change(&mut row);
+            assert!(!trailer.can_hold(&row), "{row:?}");
+        }
+        let mut large = entries(1);
+        large[0].body_len = MAX_BODY + 1;
+        let mut block = Vec::new();
+        encode_block(&large, 77, &mut block);
+        assert_eq!(decode_block(&block), None);
     }
 
     #[test]

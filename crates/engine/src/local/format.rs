@@ -29,6 +29,12 @@ pub(crate) const FRAME_HEADER: u32 = 56;
 /// Frames begin at multiples of this.
 pub(crate) const ALIGN: u32 = 8;
 
+/// Above every position and every segment's number: at a million a second they take a hundred thousand years to get
+/// there. What says more is damaged, whatever its checksum says; so one can be added to any of them.
+pub(crate) const NEVER: u64 = 1 << 62;
+/// Above the length of every frame's body: [`super::FRAME_LIMIT`] and where the records end.
+pub(crate) const MAX_BODY: u32 = 32 << 20;
+
 /// What made a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -78,6 +84,11 @@ pub(crate) enum HeaderError {
 }
 
 impl SegmentHeader {
+    /// Whether there can be such a segment.
+    pub(crate) fn is_possible(&self) -> bool {
+        self.id < NEVER && self.base < NEVER && self.end < NEVER
+    }
+
     /// The first [`DATA_START`] bytes of the file.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut one = Vec::with_capacity(SEGMENT_HEADER);
@@ -118,13 +129,15 @@ impl SegmentHeader {
         let version = u32_at(bytes, 8);
         let kind = Kind::from_code(u32_at(bytes, 12));
         match kind {
-            Some(kind) if version == VERSION => Ok(SegmentHeader {
+            Some(kind) if version == VERSION => Some(SegmentHeader {
                 kind,
                 id: u64_at(bytes, 16),
                 nonce: u64_at(bytes, 24),
                 base: u64_at(bytes, 32),
                 end: u64_at(bytes, 40),
-            }),
+            })
+            .filter(Self::is_possible)
+            .ok_or(HeaderError::Damaged("its header says what cannot be")),
             _ => Err(HeaderError::Unknown(format!(
                 "it is a segment of version {version}, kind {}, and this program knows version {VERSION} \
                  alone; use the program that wrote it, or a newer one",
@@ -187,7 +200,8 @@ impl FrameHeader {
             batch_start: u32_at(bytes, 44),
             lane_back: u32_at(bytes, 48),
         };
-        (u64::from(header.records) * 4 <= u64::from(header.body_len)).then_some(header)
+        let fits = u64::from(header.records) * 4 <= u64::from(header.body_len);
+        (fits && header.position < NEVER).then_some(header)
     }
 
     /// What the whole frame takes on disk.
@@ -295,6 +309,39 @@ mod tests {
             bytes[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(FrameHeader::decode(&bytes, 99), None, "bit {bit}");
             bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    #[test]
+    fn positions_and_numbers_that_nothing_reaches_are_damage() {
+        for change in [
+            |header: &mut SegmentHeader| header.id = NEVER,
+            |header: &mut SegmentHeader| header.base = u64::MAX,
+            |header: &mut SegmentHeader| header.end = NEVER,
+        ] {
+            let mut header = header();
+            change(&mut header);
+            let decoded = SegmentHeader::decode(&header.encode());
+            assert!(
+                matches!(decoded, Err(HeaderError::Damaged(_))),
+                "{header:?}"
+            );
+        }
+        for (position, taken) in [(NEVER - 1, true), (NEVER, false), (u64::MAX, false)] {
+            let header = FrameHeader {
+                nonce: 99,
+                lane: LaneId(3),
+                position,
+                arrival: Timestamp(0),
+                body_len: 0,
+                body_crc: 0,
+                records: 0,
+                batch_start: 4096,
+                lane_back: 0,
+            };
+            let mut bytes = Vec::new();
+            header.encode_into(&mut bytes);
+            assert_eq!(FrameHeader::decode(&bytes, 99).is_some(), taken);
         }
     }
 

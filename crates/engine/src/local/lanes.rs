@@ -15,7 +15,7 @@ use std::{
 
 use super::{
     disk::{Disk, DiskFile, is_full},
-    format::{u32_at, u64_at},
+    format::{NEVER, u32_at, u64_at},
 };
 use crate::log::LaneId;
 
@@ -176,15 +176,15 @@ fn encode_record(kind: u32, lane: LaneId, position: u64, out: &mut Vec<u8>) {
 
 /// What the bytes of a file say.
 #[derive(Debug, Default)]
-struct Decoded {
-    memory: Memory,
+pub(super) struct Decoded {
+    pub(super) memory: Memory,
     /// Records that are damaged.
-    damaged: usize,
+    pub(super) damaged: usize,
     /// Where the next record goes; 0 when the file cannot be gone on with.
-    used: u64,
+    pub(super) used: u64,
 }
 
-fn decode(bytes: &[u8]) -> Result<Decoded, String> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     let header = bytes
         .get(..FIRST.0 as usize)
         .filter(|header| {
@@ -224,7 +224,7 @@ fn decode(bytes: &[u8]) -> Result<Decoded, String> {
         }
         let (lane, position) = (LaneId(u64_at(record, 8)), u64_at(record, 16));
         match u32_at(record, 0) {
-            TRIMMED => {
+            TRIMMED if position < NEVER => {
                 let keep_from = memory.trimmed.entry(lane).or_default();
                 *keep_from = position.max(*keep_from);
             }

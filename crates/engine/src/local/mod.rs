@@ -44,6 +44,9 @@ mod compact;
 pub mod disk;
 mod footer;
 mod format;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 mod lanes;
 mod lock;

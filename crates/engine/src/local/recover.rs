@@ -170,10 +170,14 @@ pub(crate) fn find(disk: &Disk, dir: &Path) -> Result<Found, OpenError> {
         reseal.map_err(failed("recover", file.path()))?;
     }
     found.drop_superseded(disk, dir)?;
+    // Where segments are lost, trims may be all that remembers how far the log had come: a frame below its
+    // lane's would be forgotten at the next open.
+    let trimmed = found.lanes.memory().trimmed.values().copied();
     found.next_position = found
         .segments
         .iter()
         .map(|segment| segment.end)
+        .chain(trimmed)
         .fold(found.next_position, u64::max);
     Ok(found)
 }

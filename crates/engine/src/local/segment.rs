@@ -22,7 +22,7 @@ use std::{
 use super::{
     disk::{Disk, DiskFile},
     footer::{self, TRAILER, Trailer},
-    format::{DATA_START, HeaderError, Kind, SegmentHeader},
+    format::{DATA_START, HeaderError, Kind, NEVER, SegmentHeader},
     index::Segment,
 };
 
@@ -47,7 +47,7 @@ pub(crate) fn list(disk: &Disk, dir: &Path) -> io::Result<(Vec<u64>, Vec<PathBuf
         let name = path.file_stem().and_then(|stem| stem.to_str());
         let id = name.and_then(|name| u64::from_str_radix(name, 16).ok());
         match (
-            id,
+            id.filter(|id| *id < NEVER),
             path.extension().and_then(|extension| extension.to_str()),
         ) {
             (Some(id), Some(EXTENSION)) => segments.push(id),

@@ -64,6 +64,29 @@ fn crash(dir: &Path) -> tempfile::TempDir {
     copy
 }
 
+/// Segments that are lost may have been all that said how far the log had come, but for the trims.
+#[tokio::test]
+async fn what_is_appended_after_a_loss_lies_above_what_was_trimmed() {
+    let scratch = scratch();
+    let (engine, _) = open(scratch.path()).await;
+    let frames = fill(&engine, 5, 100).await;
+    let trimmed = frames.last().unwrap().0.next();
+    engine.log.trim(LANE, trimmed).await.unwrap();
+    close(engine).await;
+    for file in segments(scratch.path()) {
+        fs::write(file, []).unwrap();
+    }
+    let (engine, report) = open(scratch.path()).await;
+    assert!(!report.damage.is_empty());
+    let one = frame(1, 10);
+    let position = engine.log.append(LANE, one.clone()).await.unwrap();
+    assert!(position >= trimmed, "{position:?} {trimmed:?}");
+    close(engine).await;
+    let (engine, _) = open(scratch.path()).await;
+    assert_eq!(read(&*engine.log, LANE).await, [(position, one)]);
+    close(engine).await;
+}
+
 /// All but the damaged frame are read; it is shown as one error in its place.
 fn assert_one_lost(
     found: Vec<Result<(Position, Frame), LogError>>,

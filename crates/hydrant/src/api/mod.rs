@@ -30,6 +30,8 @@ mod wire;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::put::both_ways;
 pub use self::{
     auth::Authenticator,
     error::ApiError,

@@ -7,7 +7,7 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use hydrant_engine::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use super::policy::{AccessDenied, Policy};
 
@@ -17,8 +17,7 @@ pub const DEFAULT_ACCOUNT: &str = "000000000000";
 pub const DEFAULT_REGION: &str = "us-east-1";
 
 /// A secret text: never in `Debug`, never in a log.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
@@ -30,6 +29,15 @@ impl Secret {
     /// The secret itself; for signing and comparing only.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        // The error that says what was found instead would show a secret without quotes.
+        let text = String::deserialize(from);
+        text.map(Secret)
+            .map_err(|_| de::Error::custom("a secret must be a text in quotes"))
     }
 }
 
@@ -270,6 +278,19 @@ mod tests {
             "User: arn:aws:iam::123456789012:user/AKIDEXAMPLE is not authorized to perform: \
              firehose:DeleteDeliveryStream on resource: arn:x"
         );
+    }
+
+    #[test]
+    fn a_secret_without_quotes_is_refused_and_not_shown() {
+        for wrong in ["7311845502213", "7311.845", "['7311845502213']", "true"] {
+            let text = format!("access_key = 'A'\nsecret_key = {wrong}\naccount = '1'");
+            let error = toml::from_str::<Key>(&text).unwrap_err();
+            assert_eq!(error.message(), "a secret must be a text in quotes");
+            assert!(
+                error.span().is_some_and(|span| span.start > 20),
+                "{error:?}"
+            );
+        }
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl Buckets {
             )
         })?;
         // What follows the prefix in a key is longer than anything else that could be wrong with it.
-        let sample = sample_key(spec);
+        self.check_key(spec, &sample_key(spec))?;
         match self.meant(spec.bucket()) {
             Meant::Directory(_) => {
                 if let Encryption::Kms { .. } = spec.encryption {
@@ -108,10 +108,8 @@ impl Buckets {
                         spec.bucket()
                     ));
                 }
-                key::path_components(&sample).map_err(|detail| bad_prefix(spec, &detail))?;
             }
             Meant::S3(rule) => {
-                key::check_url(&sample).map_err(|detail| bad_prefix(spec, &detail))?;
                 if rule.sts_endpoint.is_some() {
                     let source = self.source(rule, spec, region);
                     match source.credential().await {
@@ -132,6 +130,32 @@ impl Buckets {
             }
         }
         Ok(())
+    }
+
+    /// Checks that the bucket can also name the manifests of a warehouse, and those that are given up: beside the objects,
+    /// yet with other components.
+    ///
+    /// # Errors
+    /// As [`vet`](Self::vet).
+    pub fn vet_manifests(&self, spec: &S3Spec) -> Result<(), String> {
+        let name = "n".repeat(64);
+        for place in ["", "errors/"] {
+            let key = format!(
+                "{}{place}manifests/yyyy/MM/dd/HH/{name}-yyyy-MM-dd-HH-mm-ss-{}",
+                spec.prefix(),
+                uuid::Uuid::nil()
+            );
+            self.check_key(spec, &key)?;
+        }
+        Ok(())
+    }
+
+    fn check_key(&self, spec: &S3Spec, key: &str) -> Result<(), String> {
+        let checked = match self.meant(spec.bucket()) {
+            Meant::Directory(_) => key::path_components(key).map(drop),
+            Meant::S3(_) => key::check_url(key),
+        };
+        checked.map_err(|detail| bad_prefix(spec, &detail))
     }
 
     /// By what the bucket of `spec` is reached, for a stream in `region`; `None` when it is a directory, which nobody else
@@ -395,6 +419,14 @@ mod tests {
         // The last component of the prefix and the year become one directory.
         let long = vet(spec("logs", &"p".repeat(300))).await.unwrap_err();
         assert!(long.starts_with("Prefix "), "{long}");
+        // That year is shorter than what stands in its place in a manifest's key.
+        let objects_alone = spec("logs", &"p".repeat(251));
+        vet(objects_alone.clone()).await.unwrap();
+        let long = buckets.vet_manifests(&objects_alone).unwrap_err();
+        assert!(long.starts_with("Prefix "), "{long}");
+        buckets
+            .vet_manifests(&spec("logs", &"p".repeat(246)))
+            .unwrap();
         let encrypted = S3Spec {
             encryption: Encryption::Kms {
                 key_arn: "arn:aws:kms:us-east-1:000000000000:key/k".to_owned(),

@@ -7,6 +7,7 @@
 //! The path is taken as it came: Firehose knows only `/`, and clients sign what they send.
 
 use http::HeaderMap;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
 use super::{ALGORITHM, key::sha256_hex};
 
@@ -86,32 +87,29 @@ fn push_trimmed(out: &mut Vec<u8>, value: &[u8]) {
     }
 }
 
+/// In bytes: text would make one of all that is no UTF-8, and a signature of one good for another.
 fn canonical_query(request: &Request<'_>) -> String {
-    if request.query.is_empty() {
-        return String::new();
-    }
-    let mut pairs: Vec<String> = request
-        .parameters()
-        .iter()
+    let pairs = request.query.split('&').filter(|pair| !pair.is_empty());
+    let mut pairs: Vec<(String, String)> = pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (spelled(name), spelled(value)))
         .filter(|(name, _)| name != "X-Amz-Signature")
-        .map(|(name, value)| format!("{}={}", percent_encoded(name), percent_encoded(value)))
         .collect();
-    // Encoded names hold no byte below '=' but '%', '-' and '.', which sort as they should only
-    // when name and value are compared apart.
-    pairs.sort_by(|a, b| a.split_once('=').cmp(&b.split_once('=')));
+    pairs.sort_unstable();
+    let pairs: Vec<String> = pairs
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     pairs.join("&")
 }
 
-/// All but the unreserved characters of RFC 3986, in upper-case hex.
-fn percent_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
+/// What a part of a query means, with all but the unreserved characters of RFC 3986 in upper-case hex. A `+` is a `+`.
+fn spelled(part: &str) -> String {
+    const RESERVED: AsciiSet = NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    let bytes: Vec<u8> = percent_decode_str(part).collect();
+    percent_encode(&bytes, &RESERVED).to_string()
 }

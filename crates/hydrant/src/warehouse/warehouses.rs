@@ -95,6 +95,7 @@ impl Warehouses {
         let url = JdbcUrl::parse(&spec.jdbc_url).map_err(|error| error.to_string())?;
         self.check_host(&url)?;
         vet::vet(spec)?;
+        self.buckets.vet_manifests(&spec.s3)?;
         if vet::is_redshift(spec) && self.buckets.credentials(&spec.s3, region).is_none() {
             return Err(format!(
                 "S3Configuration: bucket {} is a directory of this node, which Redshift cannot read; \

@@ -14,6 +14,8 @@
 mod answer;
 mod append;
 mod exact;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -23,6 +25,8 @@ use hydrant_engine::{FrameBuilder, LogError};
 
 use self::append::append;
 pub(super) use self::append::{Complaints, UNAVAILABLE};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::fuzzing::both_ways;
 use super::{
     ApiError, Operation, limits,
     ops::{Operations, authorized, not_active, not_found},

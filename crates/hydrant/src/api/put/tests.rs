@@ -1,22 +1,15 @@
 //! The two ways to read a put, held against each other.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hydrant_engine::Timestamp;
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
 
-use super::*;
+use super::{fuzzing::outcome, *};
 use crate::metrics::ingest::Put;
-
-fn outcome(request: Request) -> (String, Vec<Bytes>) {
-    let frame = request.records.build(Timestamp(0));
-    (request.stream, frame.iter().collect())
-}
 
 /// What the fast way takes, the exact way takes too, and makes the same of it.
 fn agree(put: Put, body: &[u8]) -> Result<bool, TestCaseError> {
-    let fast = scan::scan(put, body).map(outcome);
-    let exact = exact::exact(put, body).map(outcome);
+    let (fast, exact) = both_ways(put, body);
     if let Some(fast) = &fast {
         prop_assert_eq!(
             Ok(fast),

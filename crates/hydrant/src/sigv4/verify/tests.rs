@@ -135,6 +135,39 @@ fn whatever_is_signed_must_not_change() {
 }
 
 #[test]
+fn bytes_of_the_query_that_are_no_text_are_signed_too() {
+    let mut headers = HeaderMap::new();
+    headers.insert("host", HeaderValue::from_static("h"));
+    let subject = sign::Subject {
+        method: "POST",
+        path: "/",
+        query: "x=%FF",
+        body_sha256: &sha256_hex(b""),
+    };
+    let credentials = sign::Credentials {
+        access_key: "AKIDEXAMPLE".to_owned(),
+        secret_key: SECRET.to_owned(),
+        session_token: None,
+    };
+    sign::sign(
+        subject,
+        &mut headers,
+        &credentials,
+        "eu-west-1",
+        SERVICE,
+        SIGNED_AT,
+    )
+    .unwrap();
+    let sent = |query: &str| Recorded {
+        query: query.to_owned(),
+        headers: headers.clone(),
+        body: "",
+    };
+    sent("x=%FF").verify().unwrap();
+    assert_eq!(sent("x=%DF").refused(), AuthError::Mismatch);
+}
+
+#[test]
 fn a_header_with_the_hash_must_hold_the_hash() {
     let hash = sha256_hex(Recorded::new(LIST).body.as_bytes());
     let with = |value: &str| Recorded::new(LIST).with("x-amz-content-sha256", value);
