@@ -140,7 +140,7 @@ fn audit(lasting: &Lasting, dropped: &BTreeMap<String, u64>) -> Result<u64, Viol
             objects.insert(name.clone(), decode(&name, body)?);
         }
     }
-    let (missing, excused) = lasting.books.audit(&objects)?;
+    let (missing, excused) = lasting.books.audit(&objects, &lasting.store.unanswered())?;
     for (stream, (count, latest)) in missing {
         let given_up = dropped.get(&stream).copied().unwrap_or(0);
         let age = lasting.now.since(latest);

@@ -1,7 +1,7 @@
 //! An S3 that fails as real ones do, behind the HTTP client that a node's buckets are given.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -69,6 +69,8 @@ struct State {
     requests: u64,
     /// Power goes at this request, once it is done and before it is answered.
     cut_at: Option<u64>,
+    /// Paths that were asked for without a word of whether they are there.
+    unanswered: BTreeSet<String>,
     /// Broken promises of those who put.
     complaints: Vec<String>,
 }
@@ -107,6 +109,11 @@ impl Store {
 
     pub(super) fn requests(&self) -> u64 {
         self.state().requests
+    }
+
+    /// Objects that somebody has asked for in vain.
+    pub(super) fn unanswered(&self) -> BTreeSet<String> {
+        self.state().unanswered.clone()
     }
 
     pub(super) fn complaints(&self) -> Vec<String> {
@@ -180,6 +187,14 @@ impl Store {
                 state.uploads.remove(&named("uploadId").unwrap_or(0));
                 Answer::empty(StatusCode::NO_CONTENT)
             }
+            Method::HEAD if state.objects.contains_key(&path) => {
+                let body = state.objects.get(&path).cloned().unwrap_or_default();
+                Answer {
+                    length: Some(body.len()),
+                    ..Answer::tagged(&body)
+                }
+            }
+            Method::HEAD => Answer::empty(StatusCode::NOT_FOUND),
             _ => Answer::error(StatusCode::NOT_FOUND, "NoSuchKey"),
         }
     }
@@ -204,6 +219,8 @@ fn etag(bytes: &[u8]) -> String {
 struct Answer {
     status: StatusCode,
     etag: Option<String>,
+    /// Of the object, in an answer without a body.
+    length: Option<usize>,
     body: String,
 }
 
@@ -212,6 +229,7 @@ impl Answer {
         Answer {
             status,
             etag: None,
+            length: None,
             body: String::new(),
         }
     }
@@ -243,6 +261,11 @@ impl Answer {
         let mut response = Response::builder().status(self.status);
         if let Some(etag) = self.etag {
             response = response.header("ETag", format!("\"{etag}\""));
+        }
+        if let Some(length) = self.length {
+            response = response
+                .header("Content-Length", length)
+                .header("Last-Modified", "Wed, 07 Oct 2015 13:05:42 GMT");
         }
         response
             .body(HttpResponseBody::from(Bytes::from(self.body)))
@@ -305,6 +328,12 @@ impl HttpService for Client {
             request.uri(),
             body.len()
         ));
+        let path = request.uri().path().to_owned();
+        let asks = request.method() == Method::HEAD;
+        if asks {
+            // Until it is answered.
+            self.store.state().unanswered.insert(path.clone());
+        }
         match mode {
             Mode::Healthy | Mode::Flaky => {}
             Mode::Busy => {
@@ -357,7 +386,12 @@ impl HttpService for Client {
                 answer.etag = answer.etag.map(|_| "0123456789abcdef".to_owned());
                 answer.into_response()
             }
-            _ => answer.into_response(),
+            _ => {
+                if asks {
+                    self.store.state().unanswered.remove(&path);
+                }
+                answer.into_response()
+            }
         }
     }
 }

@@ -1,6 +1,13 @@
 //! One span in flight: attempted until it is delivered, given up, or to be planned anew.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use futures::FutureExt;
 use tokio::sync::watch;
@@ -32,6 +39,9 @@ pub(crate) fn attempt_limit(bytes: u64) -> Duration {
     ATTEMPT_BASE + Duration::from_secs(bytes / SLOWEST_LINE)
 }
 
+/// How long a destination that failed is waited for when it is asked what it has after all.
+const LAST_WORD: Duration = Duration::from_secs(30);
+
 /// How it ended.
 #[derive(Debug)]
 pub(crate) enum Done {
@@ -54,6 +64,8 @@ pub(crate) struct Attempts {
     pub(crate) lane: Arc<Lane>,
     pub(crate) seed: u64,
     pub(crate) intent: Arc<Intent>,
+    /// Damaged frames that the latest attempt passed over.
+    pub(crate) damaged: AtomicU64,
     pub(crate) stream: watch::Receiver<Arc<DeliveryStream>>,
     pub(crate) nudge: watch::Receiver<u64>,
 }
@@ -91,17 +103,45 @@ impl Attempts {
             self.lane.failed(start, &error, now.wall, next_retry);
             self.log(&error, failures);
             if self.is_stale() {
-                return Done::Stale;
+                return self.end(Done::Stale).await;
             }
             let Next::After(pause) = next else {
-                return Done::Expired(error);
+                return self.end(Done::Expired(error)).await;
             };
             if !self.wait(self.context.clock.sleep(pause)).await {
                 return Done::Stopped;
             }
             if self.is_stale() {
-                return Done::Stale;
+                return self.end(Done::Stale).await;
             }
+        }
+    }
+
+    /// The end of a span that fails: this one, unless an attempt has succeeded unheard. What is planned anew would be in
+    /// two objects then, and what is given up would not be lost.
+    async fn end(&self, end: Done) -> Done {
+        let held = async {
+            let intent = &self.intent;
+            let region = &self.lane.key.region;
+            let destination = self
+                .context
+                .destinations
+                .find(&intent.destination, region)?;
+            destination.holds(&intent.key).await
+        };
+        let held = tokio::select! {
+            biased;
+            held = held => held.unwrap_or(false),
+            () = self.context.clock.sleep(LAST_WORD) => false,
+        };
+        if !held {
+            return end;
+        }
+        let (stream, key) = (&self.lane.key, &self.intent.key);
+        tracing::info!(%stream, key, "an attempt that seemed to fail has delivered");
+        self.lane.done(self.intent.span.start);
+        Done::Delivered {
+            damaged: self.damaged.load(Relaxed),
         }
     }
 
@@ -140,7 +180,7 @@ impl Attempts {
             if turn.is_none() && self.lane.is_failing() {
                 turn = Some(self.lane.turn.lock().await);
                 if again && self.is_stale() {
-                    return Ok(Done::Stale);
+                    return Ok(self.end(Done::Stale).await);
                 }
             }
             let destination = destinations.find(&self.intent.destination, &self.lane.key.region)?;
@@ -181,6 +221,7 @@ impl Attempts {
             }),
         };
         let damaged = body.damaged();
+        self.damaged.store(damaged, Relaxed);
         if body.is_void() {
             return Ok(Done::Void { damaged });
         }

@@ -11,7 +11,10 @@
 //! It holds a few numbers for the open buffer and at most [`SPANS_IN_FLIGHT`] intents, and stops following
 //! when it has them, so that its memory is the same for ten records and for ten million.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use futures::{FutureExt, StreamExt, stream::BoxStream};
 use hydrant_engine::{FrameMeta, LogError, Position, Timestamp};
@@ -392,6 +395,7 @@ impl Worker {
             lane: self.lane.clone(),
             seed: self.checkpoint.state.seed,
             intent,
+            damaged: AtomicU64::new(0),
             stream: self.stream.clone(),
             nudge: self.lane.nudge.subscribe(),
         };

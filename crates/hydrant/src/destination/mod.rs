@@ -160,6 +160,15 @@ pub trait Destination: Send + Sync + fmt::Debug {
     /// The bytes of the object under exactly this key. One that is not there is refused as `S3.NoSuchKey`.
     async fn read(&self, key: &str) -> Result<Bytestream, DeliveryError>;
 
+    /// Whether an object is there under exactly this key. It is whole then, by promise 2.
+    async fn holds(&self, key: &str) -> Result<bool, DeliveryError> {
+        match self.read(key).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == "S3.NoSuchKey" => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether anybody is there: cheap, and asked after [`DeliveryError::is_unreachable`], so that a
     /// dead destination costs neither reading nor compressing. Any answer will do, also a refusal.
     async fn probe(&self) -> Result<(), DeliveryError>;

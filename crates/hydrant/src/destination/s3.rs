@@ -324,6 +324,16 @@ impl Destination for S3 {
         read::read(self, key).await
     }
 
+    async fn holds(&self, key: &str) -> Result<bool, DeliveryError> {
+        let (store, path, seen) = self.store_with(key, None)?;
+        match store.head(&path).await {
+            Ok(_) => Ok(true),
+            // Of a bucket that is not there the answer to HEAD says the same.
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(errors::in_words(&error, &seen, &self.place)),
+        }
+    }
+
     /// Asks for an object that is not there: "not found" and "forbidden" are answers.
     async fn probe(&self) -> Result<(), DeliveryError> {
         let (store, path, seen) = self.store("hydrant-probe")?;
