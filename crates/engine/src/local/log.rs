@@ -349,24 +349,40 @@ impl Log for LocalLog {
     }
 
     fn usage(&self) -> Usage {
-        let (disk_bytes, room_left, damaged_frames, writable) = {
+        let (disk_bytes, freed, room_left, damaged_frames, writable) = {
             let state = self.shared.state();
             let active = &state.active;
-            let room = active.file_bytes.saturating_sub(active.written);
+            // A frame was refused: what is left in the segment counts no more, until another is begun.
+            let room = match state.refusing {
+                true => 0,
+                false => active.file_bytes.saturating_sub(active.written),
+            };
             let writable = state.failed.is_none() && !state.closed;
-            (state.disk_bytes, room, state.damaged_frames, writable)
+            let freed = state.freed_by_rolling();
+            (
+                state.disk_bytes,
+                freed,
+                room,
+                state.damaged_frames,
+                writable,
+            )
         };
         let settings = &self.shared.settings;
         let disk = self.shared.disk.available(&self.shared.dir);
         let disk = disk.map_or(u64::MAX, |free| {
-            free.saturating_sub(settings.min_free_bytes)
+            free.saturating_add(freed)
+                .saturating_sub(settings.min_free_bytes)
         });
         let allowed = settings.max_log_bytes.map_or(u64::MAX, |max| {
-            max.saturating_sub(disk_bytes + settings.segment_bytes)
+            max.saturating_add(freed)
+                .saturating_sub(disk_bytes + settings.segment_bytes)
         });
+        // Only whole segments are begun.
+        let least = settings.least_segment_bytes();
+        let begun = Some(disk.min(allowed)).filter(|&free| free >= least);
         Usage {
             disk_bytes,
-            free_bytes: disk.min(allowed).saturating_add(room_left),
+            free_bytes: begun.unwrap_or(0).saturating_add(room_left),
             damaged_frames,
             writable,
         }
