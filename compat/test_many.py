@@ -54,8 +54,9 @@ def test_a_thousand_streams(make_node, request):
     for name in names:
         lines = sorted(b"".join(bodies_below(node.data_dir / "buckets" / name)).splitlines())
         assert lines == sorted([name.encode(), b"again"])
-    each("delete", lambda name: node.wire().delete(name).ok())
-    eventually(lambda: statuses(node) == {}, 60, "all are gone")
+    names = names[: STREAMS // 10]
+    each("delete a tenth", lambda name: node.wire().delete(name).ok())
+    eventually(lambda: statuses(node) == {"ACTIVE": STREAMS - len(names)}, 60, "they are gone")
     times = ", ".join(f"{what} {seconds:.1f} s" for what, seconds in took.items())
     tell(
         request,

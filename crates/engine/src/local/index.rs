@@ -266,8 +266,8 @@ pub(crate) struct State {
     pub(crate) damaged_frames: u64,
     /// Segment and offset of damage that was counted.
     pub(crate) known_damage: HashSet<(u64, u32)>,
-    /// A frame was refused for want of room, and no segment could be begun since.
-    pub(crate) refusing: bool,
+    /// The size of the segment that a refused frame needed, and that could not be begun since; 0 when none was refused.
+    pub(crate) refused: u64,
     /// Why nothing can be appended any more.
     pub(crate) failed: Option<String>,
     /// Nothing more will be published.
@@ -286,7 +286,7 @@ impl State {
             doomed: Vec::new(),
             damaged_frames: 0,
             known_damage: HashSet::new(),
-            refusing: false,
+            refused: 0,
             failed: None,
             closed: false,
         }

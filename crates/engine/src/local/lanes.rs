@@ -30,8 +30,8 @@ const RECORD: u64 = 32;
 const FIRST: (u64, u64) = (16, 24);
 const TRIMMED: u32 = 1;
 const REMOVED: u32 = 2;
-/// Stands in a trim for lanes that are known no more. Lanes of streams begin at 1.
-const FORGOTTEN: LaneId = LaneId(0);
+/// Stands in a trim for lanes that are known no more.
+const FORGOTTEN: LaneId = LaneId(u64::MAX);
 /// How many free records a fresh file has room for.
 const HEADROOM: u64 = if cfg!(test) { 8 } else { 16 << 10 };
 

@@ -216,7 +216,7 @@ impl Writer {
                 Ok(()) => {}
                 Err(RollError::Full(why)) => {
                     // A smaller one behind it may still have room.
-                    self.shared.state().refusing = true;
+                    self.shared.state().refused = self.least_for(need);
                     if let Some(request) = waiting.pop_front() {
                         request.answer(Err(LogError::Full(why)));
                     }
@@ -344,8 +344,7 @@ impl Writer {
 
     /// Begins a new segment that has room for a frame of `need` bytes, and seals the one before.
     fn roll(&mut self, need: u64) -> Result<(), RollError> {
-        let least = u64::from(DATA_START) + need + footer::bound(1, 1);
-        let size = self.affordable(least).map_err(RollError::Full)?;
+        let size = self.affordable(need).map_err(RollError::Full)?;
         let header = SegmentHeader {
             kind: Kind::Log,
             id: next_id(&self.shared),
@@ -378,7 +377,7 @@ impl Writer {
         };
         {
             let mut state = self.shared.state();
-            state.refusing = false;
+            state.refused = 0;
             match sealed {
                 Some(segment) => state.seal(segment, active),
                 None => {
@@ -424,19 +423,24 @@ impl Writer {
         })
     }
 
-    /// How large the next segment may be, `least` or more, or why it may not even be that.
+    /// The least size of a segment that has room for a frame of `need` bytes.
+    fn least_for(&self, need: u64) -> u64 {
+        let least = u64::from(DATA_START) + need + footer::bound(1, 1);
+        least.max(self.shared.settings.least_segment_bytes())
+    }
+
+    /// How large the next segment may be, with room for `need` bytes, or why it may not even be that.
     ///
     /// Short of space it is a smaller one. Otherwise, on a disk with room for one segment alone, that one could
     /// never make place for the next, though nothing in it were wanted any more.
-    fn affordable(&self, least: u64) -> Result<u64, String> {
-        let wanted = self.shared.settings.segment_bytes;
-        let least = least.max(self.shared.settings.least_segment_bytes());
-        let mut size = wanted.max(least);
+    fn affordable(&self, need: u64) -> Result<u64, String> {
+        let least = self.least_for(need);
+        let mut size = self.shared.settings.segment_bytes.max(least);
         loop {
             match self.has_space(size) {
-                Err(_) if size / 2 >= least => size /= 2,
-                Err(why) => return Err(why),
                 Ok(()) => return Ok(size),
+                Err(why) if size == least => return Err(why),
+                Err(_) => size = (size / 2).max(least),
             }
         }
     }
