@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import pathlib
+import resource
 import signal
 import subprocess
 import time
@@ -64,16 +65,22 @@ MAIN_KEY = Key("AKIDHYDRANTMAIN", "main/secret+key/with=signs")
 class Node:
     """One node on its own data directory. Ports stay the same over restarts, so clients find it again."""
 
-    def __init__(self, directory: pathlib.Path, *, config: str = "", args: tuple[str, ...] = (), keys=(MAIN_KEY,), env=None):
+    def __init__(
+        self, directory: pathlib.Path, *, config: str = "", args: tuple[str, ...] = (), keys=(MAIN_KEY,), env=None,
+        data_dir: pathlib.Path | None = None, open_files: int | None = None,
+    ):
+        """`data_dir` lies in `directory` unless it is named; `open_files` is the process's hard limit on file descriptors."""
         self.dir = pathlib.Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
-        self.data_dir = self.dir / "data"
+        self.data_dir = data_dir or self.dir / "data"
+        self.open_files = open_files
         self.port, self.admin_port = free_port(), free_port()
         self.args, self.env, self.keys = list(args), env or {}, keys
         self.config = self.dir / "hydrant.toml"
         self.config.write_text(config + "\n" + "".join(key.toml() for key in keys))
         self.log = self.dir / "node.log"
         self.process: subprocess.Popen | None = None
+        self.spawned = 0.0
         self.started_in = 0.0
 
     @property
@@ -88,25 +95,46 @@ class Node:
 
     def start(self) -> "Node":
         """Starts the process and waits until it says that it is ready."""
-        began = time.monotonic()
+        return self.spawn().await_ready()
+
+    def spawn(self) -> "Node":
+        """Starts the process and waits for nothing."""
+        self.spawned = time.monotonic()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_env(**self.env), cwd=self.dir,
-                preexec_fn=die_with_parent,
+                preexec_fn=self._before_exec,
             )
-        while not self.ready():
+        return self
+
+    def await_ready(self, ready=None) -> "Node":
+        """Waits until the node can acknowledge records, or until `ready` holds."""
+        ready = ready or self.ready
+        while not ready():
             if self.process.poll() is not None:
                 raise AssertionError(f"the node ended with {self.process.returncode}:\n{self.tail()}")
-            if time.monotonic() - began > START_SECONDS:
+            if time.monotonic() - self.spawned > START_SECONDS:
                 self.kill()
                 raise AssertionError(f"the node was not ready in {START_SECONDS} s:\n{self.tail()}")
             time.sleep(0.02)
-        self.started_in = time.monotonic() - began
+        self.started_in = time.monotonic() - self.spawned
         return self
+
+    def _before_exec(self) -> None:
+        die_with_parent()
+        if self.open_files is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.open_files, self.open_files))
 
     def ready(self) -> bool:
         try:
             return self.admin("/readyz")[0] == 200
+        except OSError:
+            return False
+
+    def alive(self) -> bool:
+        """It answers, whether or not it can acknowledge records."""
+        try:
+            return self.admin("/livez")[0] == 200
         except OSError:
             return False
 
@@ -130,6 +158,14 @@ class Node:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    def freeze(self) -> None:
+        """SIGSTOP: the kernel keeps its connections, and nobody answers."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Undoes freeze()."""
+        self.process.send_signal(signal.SIGCONT)
 
     def __enter__(self) -> "Node":
         return self.start()
@@ -159,10 +195,29 @@ class Node:
 
     def memory_bytes(self) -> int:
         """Resident memory of the process."""
+        return self._status("VmRSS") * 1024
+
+    def peak_memory_bytes(self) -> int:
+        """The most resident memory that the process ever had."""
+        return self._status("VmHWM") * 1024
+
+    def threads(self) -> int:
+        return self._status("Threads")
+
+    def _status(self, name: str) -> int:
         for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-        raise AssertionError("no VmRSS")
+            if line.startswith(name + ":"):
+                return int(line.split()[1])
+        raise AssertionError(f"no {name}")
+
+    def cpu_seconds(self) -> float:
+        """Processor time of the process so far."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def files(self) -> int:
+        """Open file descriptors of the process."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def disk_bytes(self) -> int:
         """What the data directory takes on disk, the buckets left out."""

@@ -6,6 +6,7 @@ prints the books as JSON. `audit` compares them with what was delivered.
 
 import argparse
 import collections
+import dataclasses
 import http.client
 import json
 import random
@@ -17,13 +18,19 @@ from sigv4 import Signer
 from wire import CONTENT_TYPE, TARGET, b64
 
 LINE = "{producer:02d}-{number:09d} {padding}\n"
+PADDINGS = (0, 10, 200, 2000)
 
 
 class Producer(threading.Thread):
     """Sends batches of numbered lines over one connection after another, never the same line twice."""
 
-    def __init__(self, number: int, host: str, port: int, signer: Signer | None, stream: str, seed: int, batch: int = 50):
+    def __init__(
+        self, number: int, host: str, port: int, signer: Signer | None, stream: str, seed: int, batch: int = 50,
+        paddings: tuple[int, ...] = PADDINGS, timeout: float = 30, pause: float = 0,
+    ):
+        """Each line is padded by one of `paddings`; `pause` is between two requests."""
         super().__init__(daemon=True)
+        self.paddings, self.timeout, self.pause = paddings, timeout, pause
         self.number, self.host, self.port, self.signer, self.stream = number, host, port, signer, stream
         self.chance = random.Random(f"{seed}/{number}")
         self.batch = batch
@@ -39,10 +46,12 @@ class Producer(threading.Thread):
         while not self.stopping.is_set():
             lines = [self._line() for _ in range(self.chance.randint(1, self.batch))]
             self._send(lines)
+            if self.pause:
+                self.stopping.wait(self.pause)
 
     def _line(self) -> str:
         self.next += 1
-        padding = "x" * self.chance.choice([0, 10, 200, 2000])
+        padding = "x" * self.chance.choice(self.paddings)
         return LINE.format(producer=self.number, number=self.next, padding=padding)
 
     def _send(self, lines: list[str]) -> None:
@@ -59,7 +68,7 @@ class Producer(threading.Thread):
             headers = self.signer.headers("POST", "/", headers, body)
         try:
             if self.connection is None:
-                self.connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
+                self.connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
                 self.connection.connect()
         except OSError:
             self.connection = None
@@ -92,8 +101,67 @@ class Producer(threading.Thread):
         assert not self.is_alive(), "the producer hangs"
 
 
-def audit(producers: list[Producer], delivered: list[bytes]) -> None:
-    """Every acknowledged line is there exactly once, unknown ones at most once, and there is nothing else."""
+class Load:
+    """Producers that load some streams of a node at once, each with `each` connections; a context manager."""
+
+    def __init__(self, node, streams, seed: int, each: int = 1, **options) -> None:
+        signer = node.wire().signer
+        self.producers = {
+            stream: [Producer(i, "127.0.0.1", node.port, signer, stream, f"{seed}/{stream}", **options) for i in range(each)]
+            for stream in streams
+        }
+
+    def all(self) -> list[Producer]:
+        return [producer for producers in self.producers.values() for producer in producers]
+
+    def __enter__(self) -> "Load":
+        for producer in self.all():
+            producer.start()
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        for producer in self.all():
+            producer.stopping.set()
+        for producer in self.all():
+            producer.stop()
+
+    def acknowledged(self) -> int:
+        return sum(len(producer.acknowledged) for producer in self.all())
+
+    def errors(self) -> collections.Counter:
+        return sum((producer.errors for producer in self.all()), collections.Counter())
+
+    def audit(self, stream: str, delivered) -> "Audit":
+        """As `audit`, of one of the streams."""
+        return audit(self.producers[stream], delivered)
+
+
+@dataclasses.dataclass
+class Audit:
+    """What was counted while everything was found to be in order."""
+
+    acknowledged: int = 0
+    unknown: int = 0
+    delivered: int = 0
+
+    def __add__(self, other: "Audit") -> "Audit":
+        return Audit(*(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other))))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.acknowledged} records acknowledged: 0 lost, 0 twice; {self.unknown} more without an answer, "
+            f"of which {self.delivered - self.acknowledged} were stored"
+        )
+
+
+def audit(producers: list[Producer], delivered) -> Audit:
+    """Every acknowledged line is there exactly once, unknown ones at most once, and there is nothing else.
+
+    `delivered` are the bodies of all objects, decoded; they are looked at one by one.
+    """
     lines = collections.Counter()
     for body in delivered:
         for line in body.splitlines():
@@ -108,6 +176,7 @@ def audit(producers: list[Producer], delivered: list[bytes]) -> None:
     assert not lost, f"{len(lost)} of {len(acknowledged)} acknowledged lines are lost: {lost[:10]}"
     assert not twice, f"{len(twice)} lines are there more than once: {twice[:10]}"
     assert not strange, f"{len(strange)} lines were never acknowledged: {strange[:10]}"
+    return Audit(len(acknowledged), len(possible) - len(acknowledged), len(lines))
 
 
 def main() -> int:

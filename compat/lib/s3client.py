@@ -42,6 +42,11 @@ class S3Client:
     def bodies(self, bucket: str) -> list[bytes]:
         return [body for body, _ in self.read(bucket).values()]
 
+    def each_body(self, bucket: str):
+        """The body of every object, one by one."""
+        for key in self.keys(bucket):
+            yield self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
+
     def open_uploads(self, bucket: str) -> int:
         """Multipart uploads that nobody finished."""
         return len(self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", []))

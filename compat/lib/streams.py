@@ -36,6 +36,19 @@ def directory_objects(node: Node, bucket: str) -> dict[str, bytes]:
     }
 
 
+def directory_bodies(node: Node, bucket: str):
+    """The body of every object of a directory bucket, one by one."""
+    root = pathlib.Path(node.data_dir) / "buckets" / bucket
+    return bodies_below(root)
+
+
+def bodies_below(root: pathlib.Path):
+    """The body of every object below a directory, one by one."""
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and ".hydrant" not in path.parts:
+            yield path.read_bytes()
+
+
 def status_of(node: Node, name: str, region: str = "us-east-1") -> dict:
     """What the admin port says of a stream of the main account."""
     (status,) = [

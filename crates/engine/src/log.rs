@@ -69,7 +69,8 @@ pub struct FrameMeta {
 pub struct Usage {
     /// Bytes on disk, overhead and not yet reclaimed space included.
     pub disk_bytes: u64,
-    /// Bytes that can still be appended before [`LogError::Full`]; `u64::MAX` when unknown.
+    /// Bytes that can still be appended before [`LogError::Full`]; `u64::MAX` when unknown. 0 also while frames
+    /// are refused that would not fit, though smaller ones may.
     pub free_bytes: u64,
     /// Frames that recovery or a read found damaged since the log was opened.
     pub damaged_frames: u64,

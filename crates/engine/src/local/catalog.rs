@@ -156,6 +156,15 @@ impl LocalCatalog {
         })
     }
 
+    /// Whether nothing was ever put here. Blocks.
+    pub(crate) fn is_unused(&self) -> Result<bool, OpenError> {
+        let unused = self.store.is_unused();
+        unused.map_err(|error| OpenError::Catalog {
+            path: self.store.path.clone(),
+            detail: error.to_string(),
+        })
+    }
+
     async fn change(
         &self,
         key: &str,
@@ -309,6 +318,12 @@ impl From<StoreError> for CatalogError {
 }
 
 impl Store {
+    /// Whether nothing was ever put here.
+    fn is_unused(&self) -> Result<bool, CatalogError> {
+        let (_, version) = self.list("")?;
+        Ok(version == Version(0))
+    }
+
     /// Opens the file, makes sure of its format, and reads the highest version.
     fn prepare(&self) -> Result<u64, StoreError> {
         if !self.disk.exists(&self.path) {
@@ -349,6 +364,11 @@ impl Store {
 
     fn open_file(&self) -> Result<Database, StoreError> {
         let file = self.disk.open(self.path.clone())?;
+        // redb would begin a new catalog in it, and all lanes would be orphans.
+        if file.len()? == 0 {
+            let why = "it is empty; restore it, or name another directory";
+            return Err(StorageError::Corrupted(why.to_owned()).into());
+        }
         file.read_from_disk();
         self.open_database(file)
     }

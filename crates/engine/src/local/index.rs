@@ -266,6 +266,8 @@ pub(crate) struct State {
     pub(crate) damaged_frames: u64,
     /// Segment and offset of damage that was counted.
     pub(crate) known_damage: HashSet<(u64, u32)>,
+    /// The size of the segment that a refused frame needed, and that could not be begun since; 0 when none was refused.
+    pub(crate) refused: u64,
     /// Why nothing can be appended any more.
     pub(crate) failed: Option<String>,
     /// Nothing more will be published.
@@ -284,8 +286,17 @@ impl State {
             doomed: Vec::new(),
             damaged_frames: 0,
             known_damage: HashSet::new(),
+            refused: 0,
             failed: None,
             closed: false,
+        }
+    }
+
+    /// What the active segment gives back when the next is begun: all of it, when nothing in it is wanted any more.
+    pub(crate) fn freed_by_rolling(&self) -> u64 {
+        match self.active.live.entries {
+            0 => self.active.file_bytes,
+            _ => 0,
         }
     }
 

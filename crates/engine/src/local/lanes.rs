@@ -6,6 +6,9 @@
 //! border of a sector, so none is ever torn: a damaged one is damage.
 //!
 //! When the file is full it is written anew, with what still matters, and renamed into place.
+//!
+//! Trims are also the second witness, beside the segments, of positions that were given out. Should somebody
+//! delete segments, no later frame may get a position that was trimmed, which is to say delivered.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +30,8 @@ const RECORD: u64 = 32;
 const FIRST: (u64, u64) = (16, 24);
 const TRIMMED: u32 = 1;
 const REMOVED: u32 = 2;
+/// Stands in a trim for lanes that are known no more.
+const FORGOTTEN: LaneId = LaneId(u64::MAX);
 /// How many free records a fresh file has room for.
 const HEADROOM: u64 = if cfg!(test) { 8 } else { 16 << 10 };
 
@@ -35,6 +40,8 @@ const HEADROOM: u64 = if cfg!(test) { 8 } else { 16 << 10 };
 pub(crate) struct Memory {
     pub(crate) removed: BTreeSet<LaneId>,
     pub(crate) trimmed: BTreeMap<LaneId, u64>,
+    /// Above every position that was ever trimmed.
+    pub(crate) next_position: u64,
 }
 
 /// The open file.
@@ -96,6 +103,7 @@ impl LanesFile {
         // Two trims at once may come in either order.
         let before = self.memory.trimmed.entry(lane).or_default();
         *before = keep_from.max(*before);
+        self.memory.next_position = keep_from.max(self.memory.next_position);
         self.append(TRIMMED, lane, keep_from)
     }
 
@@ -143,6 +151,9 @@ fn rewrite(disk: &Disk, path: &Path, memory: &Memory) -> io::Result<(DiskFile, u
     }
     for (&lane, &position) in &memory.trimmed {
         encode_record(TRIMMED, lane, position, &mut bytes);
+    }
+    if memory.next_position > 0 {
+        encode_record(TRIMMED, FORGOTTEN, memory.next_position, &mut bytes);
     }
     let next = bytes.len() as u64;
     // At least as much again, so that a file of many lanes is not written anew all the time.
@@ -225,8 +236,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
         let (lane, position) = (LaneId(u64_at(record, 8)), u64_at(record, 16));
         match u32_at(record, 0) {
             TRIMMED if position < NEVER => {
-                let keep_from = memory.trimmed.entry(lane).or_default();
-                *keep_from = position.max(*keep_from);
+                memory.next_position = position.max(memory.next_position);
+                if lane != FORGOTTEN {
+                    let keep_from = memory.trimmed.entry(lane).or_default();
+                    *keep_from = position.max(*keep_from);
+                }
             }
             REMOVED => {
                 memory.removed.insert(lane);
@@ -261,6 +275,7 @@ mod tests {
         }
         lanes.remove(LaneId(3)).unwrap();
         let expected = lanes.memory().clone();
+        assert_eq!(expected.next_position, 99);
         assert_eq!(expected.trimmed.len(), 6);
         assert_eq!(expected.removed.len(), 11);
         drop(lanes);

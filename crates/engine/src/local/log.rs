@@ -349,26 +349,30 @@ impl Log for LocalLog {
     }
 
     fn usage(&self) -> Usage {
-        let (disk_bytes, room_left, damaged_frames, writable) = {
-            let state = self.shared.state();
-            let active = &state.active;
-            let room = active.file_bytes.saturating_sub(active.written);
-            let writable = state.failed.is_none() && !state.closed;
-            (state.disk_bytes, room, state.damaged_frames, writable)
-        };
         let settings = &self.shared.settings;
-        let disk = self.shared.disk.available(&self.shared.dir);
-        let disk = disk.map_or(u64::MAX, |free| {
-            free.saturating_sub(settings.min_free_bytes)
-        });
+        let free = self.shared.disk.available(&self.shared.dir);
+        let free = free.unwrap_or(u64::MAX);
+        let state = self.shared.state();
+        let freed = state.freed_by_rolling();
+        let unreserved = free
+            .saturating_add(freed)
+            .saturating_sub(settings.min_free_bytes);
         let allowed = settings.max_log_bytes.map_or(u64::MAX, |max| {
-            max.saturating_sub(disk_bytes + settings.segment_bytes)
+            max.saturating_add(freed)
+                .saturating_sub(state.disk_bytes + settings.segment_bytes)
         });
+        // Only whole segments are begun, and what is left of this one counts no more once it was too little.
+        let least = settings.least_segment_bytes().max(state.refused);
+        let begun = Some(free.min(unreserved).min(allowed)).filter(|&room| room >= least);
+        let left = match state.refused {
+            0 => state.active.file_bytes.saturating_sub(state.active.written),
+            _ => 0,
+        };
         Usage {
-            disk_bytes,
-            free_bytes: disk.min(allowed).saturating_add(room_left),
-            damaged_frames,
-            writable,
+            disk_bytes: state.disk_bytes,
+            free_bytes: begun.unwrap_or(0).saturating_add(left),
+            damaged_frames: state.damaged_frames,
+            writable: state.failed.is_none() && !state.closed,
         }
     }
 

@@ -77,6 +77,8 @@ use crate::{
     threads::Threads,
 };
 
+/// The file of removed lanes and trim points, in the log's directory.
+pub(crate) const LANES: &str = "lanes";
 /// How large a segment file becomes by default. Small in unit tests, so that each of them rolls over.
 pub const DEFAULT_SEGMENT_BYTES: u64 = if cfg!(test) { 64 << 10 } else { 64 << 20 };
 /// The least size of a segment file.
@@ -188,6 +190,16 @@ pub(crate) fn open(config: &EngineConfig, parts: &EngineParts) -> Result<Opened,
     let dir = config.data_dir.join("log");
     // Before the log: a log without its catalog is a sign of loss, see there.
     let catalog = LocalCatalog::open(config, parts, lock.clone(), &dir)?;
+    // A log that began anew would give out positions that, by the catalog, were delivered long ago.
+    if !parts.disk.exists(&dir.join(LANES)) && !catalog.is_unused()? {
+        return Err(OpenError::Format {
+            path: dir.join(LANES),
+            detail: format!(
+                "it is missing although {} is not empty; restore the log, or name another directory",
+                config.data_dir.join("catalog.redb").display()
+            ),
+        });
+    }
     let (log, report) = LocalLog::open(dir, settings, parts, &lock)?;
     Ok(Opened {
         log: Arc::new(log),
@@ -197,6 +209,11 @@ pub(crate) fn open(config: &EngineConfig, parts: &EngineParts) -> Result<Opened,
 }
 
 impl Settings {
+    /// The least size of a segment that is begun short of space: not so small that a busy log has millions.
+    pub(crate) fn least_segment_bytes(&self) -> u64 {
+        self.segment_bytes / 16
+    }
+
     fn of(config: &EngineConfig) -> Result<Self, OpenError> {
         let sizes = MIN_SEGMENT_BYTES..=MAX_SEGMENT_BYTES;
         if !sizes.contains(&config.segment_bytes) {

@@ -111,7 +111,7 @@ pub(crate) fn find(disk: &Disk, dir: &Path) -> Result<Found, OpenError> {
         move |source| OpenError::io(doing, &path, source)
     };
     disk.create_dir_all(dir).map_err(failed("create", dir))?;
-    let lanes_path = dir.join("lanes");
+    let lanes_path = dir.join(super::LANES);
     let (lanes, damaged_lane_records) =
         LanesFile::open(disk, &lanes_path).map_err(failed("open", &lanes_path))?;
     let (ids, leftovers) = segment::list(disk, dir).map_err(failed("list", dir))?;
@@ -119,10 +119,11 @@ pub(crate) fn find(disk: &Disk, dir: &Path) -> Result<Found, OpenError> {
         disk.remove(&leftover)
             .map_err(failed("remove", &leftover))?;
     }
+    let next_position = lanes.memory().next_position.max(1);
     let mut found = Found {
         lanes,
         segments: Vec::new(),
-        next_position: 1,
+        next_position,
         next_id: ids.last().map_or(1, |id| id + 1),
         unreadable_bytes: 0,
         damaged_frames: 0,
@@ -170,15 +171,8 @@ pub(crate) fn find(disk: &Disk, dir: &Path) -> Result<Found, OpenError> {
         reseal.map_err(failed("recover", file.path()))?;
     }
     found.drop_superseded(disk, dir)?;
-    // Where segments are lost, trims may be all that remembers how far the log had come: a frame below its
-    // lane's would be forgotten at the next open.
-    let trimmed = found.lanes.memory().trimmed.values().copied();
-    found.next_position = found
-        .segments
-        .iter()
-        .map(|segment| segment.end)
-        .chain(trimmed)
-        .fold(found.next_position, u64::max);
+    let ends = found.segments.iter().map(|segment| segment.end);
+    found.next_position = ends.fold(found.next_position, u64::max);
     Ok(found)
 }
 

@@ -216,6 +216,7 @@ impl Writer {
                 Ok(()) => {}
                 Err(RollError::Full(why)) => {
                     // A smaller one behind it may still have room.
+                    self.shared.state().refused = self.least_for(need);
                     if let Some(request) = waiting.pop_front() {
                         request.answer(Err(LogError::Full(why)));
                     }
@@ -343,9 +344,7 @@ impl Writer {
 
     /// Begins a new segment that has room for a frame of `need` bytes, and seals the one before.
     fn roll(&mut self, need: u64) -> Result<(), RollError> {
-        let least = u64::from(DATA_START) + need + footer::bound(1, 1);
-        let size = self.shared.settings.segment_bytes.max(least);
-        self.has_space(size).map_err(RollError::Full)?;
+        let size = self.affordable(need).map_err(RollError::Full)?;
         let header = SegmentHeader {
             kind: Kind::Log,
             id: next_id(&self.shared),
@@ -378,6 +377,7 @@ impl Writer {
         };
         {
             let mut state = self.shared.state();
+            state.refused = 0;
             match sealed {
                 Some(segment) => state.seal(segment, active),
                 None => {
@@ -423,17 +423,34 @@ impl Writer {
         })
     }
 
+    /// The least size of a segment that has room for a frame of `need` bytes.
+    fn least_for(&self, need: u64) -> u64 {
+        let least = u64::from(DATA_START) + need + footer::bound(1, 1);
+        least.max(self.shared.settings.least_segment_bytes())
+    }
+
+    /// How large the next segment may be, with room for `need` bytes, or why it may not even be that.
+    ///
+    /// Short of space it is a smaller one. Otherwise, on a disk with room for one segment alone, that one could
+    /// never make place for the next, though nothing in it were wanted any more.
+    fn affordable(&self, need: u64) -> Result<u64, String> {
+        let least = self.least_for(need);
+        let mut size = self.shared.settings.segment_bytes.max(least);
+        loop {
+            match self.has_space(size) {
+                Ok(()) => return Ok(size),
+                Err(why) if size == least => return Err(why),
+                Err(_) => size = (size / 2).max(least),
+            }
+        }
+    }
+
     /// Whether the log may take `size` more bytes of disk, or why not.
     fn has_space(&self, size: u64) -> Result<(), String> {
         let shared = &self.shared;
         let (used, freed) = {
             let state = shared.state();
-            // When nothing in it is wanted any more, the active segment makes room for the next.
-            let dead = state.active.live.entries == 0;
-            (
-                state.disk_bytes,
-                if dead { state.active.file_bytes } else { 0 },
-            )
+            (state.disk_bytes, state.freed_by_rolling())
         };
         let settings = &shared.settings;
         if let Some(max) = settings.max_log_bytes
@@ -448,7 +465,8 @@ impl Writer {
             Ok(free) => free,
             Err(error) => return Err(format!("the free space is not known: {error}")),
         };
-        if free + freed < size + settings.min_free_bytes {
+        // The new file is there before the old one goes.
+        if free < size || free + freed < size + settings.min_free_bytes {
             return Err(format!(
                 "the disk has {free} bytes free, of which {} are kept in reserve",
                 settings.min_free_bytes

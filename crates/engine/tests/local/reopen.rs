@@ -1,8 +1,18 @@
 //! What was acknowledged, trimmed and removed is so after a restart.
 
-use std::fs;
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+};
 
-use hydrant_engine::{Engine, EngineConfig, Expect, LaneId, LogError, OpenError, Position};
+use hydrant_engine::{
+    Engine, EngineConfig, EngineParts, Expect, LaneId, LogError, OpenError, Position,
+    local::disk::{Disk, Hook, Op},
+};
 
 use super::{close, config, frame, open, read, shrinks_to};
 
@@ -46,6 +56,79 @@ async fn positions_are_not_given_again_when_all_was_trimmed() {
         }
         engine.log.trim(LaneId(1), last.next()).await.unwrap();
         close(engine).await;
+    }
+}
+
+#[tokio::test]
+async fn positions_that_were_trimmed_are_not_given_again_even_without_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut trimmed = Position::START;
+    for removed in [false, false, true] {
+        let (engine, _) = open(dir.path()).await;
+        let first = engine.log.append(LaneId(1), frame(0, 10)).await.unwrap();
+        assert!(first >= trimmed, "{first} was trimmed below {trimmed}");
+        for number in 0..20 {
+            let appended = engine.log.append(LaneId(2), frame(number, 10)).await;
+            trimmed = appended.unwrap().next();
+        }
+        engine.log.trim(LaneId(2), trimmed).await.unwrap();
+        if removed {
+            engine.log.remove(LaneId(2)).await.unwrap();
+            engine.log.remove(LaneId(1)).await.unwrap();
+        }
+        close(engine).await;
+        for entry in fs::read_dir(dir.path().join("log")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "seg") {
+                fs::remove_file(path).unwrap();
+            }
+        }
+    }
+    let (engine, _) = open(dir.path()).await;
+    let position = engine.log.append(LaneId(3), frame(0, 10)).await.unwrap();
+    assert!(position >= trimmed);
+    close(engine).await;
+}
+
+#[tokio::test]
+async fn a_catalog_that_could_not_be_made_is_made_the_next_time() {
+    let made = tempfile::tempdir().unwrap();
+    for fails_at in 0.. {
+        let dir = made.path().join(fails_at.to_string());
+        let (count, failed) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let (counted, told) = (count.clone(), failed.clone());
+        let hook: Hook = Arc::new(move |op| {
+            let of_catalog = match op {
+                Op::Write { path, .. } | Op::SetLen { path, .. } | Op::Sync { path } => {
+                    path.file_stem() == Some("catalog".as_ref())
+                }
+                Op::Rename { to, .. } => to.file_stem() == Some("catalog".as_ref()),
+                _ => false,
+            };
+            if of_catalog && counted.fetch_add(1, Relaxed) == fails_at {
+                told.store(true, Relaxed);
+                return Err(std::io::ErrorKind::StorageFull.into());
+            }
+            Ok(())
+        });
+        let parts = EngineParts {
+            disk: Disk::with_hook(hook),
+            ..EngineParts::system().unwrap()
+        };
+        if let Ok((engine, _)) = Engine::open_with(config(&dir), parts).await {
+            close(engine).await;
+        }
+        let (engine, _) = open(&dir).await;
+        let put = engine.catalog.put("key", "value".into(), Expect::Absent);
+        put.await.unwrap();
+        close(engine).await;
+        if !failed.load(Relaxed) {
+            assert!(fails_at > 5, "the catalog was written");
+            return;
+        }
     }
 }
 
@@ -100,11 +183,23 @@ async fn a_second_process_is_refused_by_name() {
     close(engine).await;
 }
 
+/// Why the directory is not opened. A lock may be held for a moment, see [`super::open_with`].
+async fn refusal(dir: &Path) -> OpenError {
+    loop {
+        match Engine::open(config(dir)).await {
+            Err(OpenError::Locked { .. }) => tokio::task::yield_now().await,
+            opened => return opened.err().expect("a directory that is refused"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_ours_or_not_whole_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, _) = open(dir.path()).await;
     let position = engine.log.append(LaneId(1), frame(1, 1)).await.unwrap();
+    let put = engine.catalog.put("key", "value".into(), Expect::Absent);
+    put.await.unwrap();
     close(engine).await;
     // Of another version, not of ours, without what says what it is.
     let format = dir.path().join("FORMAT");
@@ -113,23 +208,29 @@ async fn what_is_not_ours_or_not_whole_is_refused_and_left_alone() {
             Some(text) => fs::write(&format, text).unwrap(),
             None => fs::remove_file(&format).unwrap(),
         }
-        let refused = Engine::open(config(dir.path())).await;
-        assert!(
-            matches!(refused, Err(OpenError::Format { .. })),
-            "{refused:?}"
-        );
+        let refused = refusal(dir.path()).await;
+        assert!(matches!(refused, OpenError::Format { .. }), "{refused:?}");
     }
     fs::write(&format, "hydrant-data 1\n").unwrap();
     // A log without its catalog.
     let catalog = dir.path().join("catalog.redb");
     let aside = dir.path().join("aside");
     fs::rename(&catalog, &aside).unwrap();
-    let refused = Engine::open(config(dir.path())).await;
-    assert!(
-        matches!(refused, Err(OpenError::Catalog { .. })),
-        "{refused:?}"
-    );
+    let refused = refusal(dir.path()).await;
+    assert!(matches!(refused, OpenError::Catalog { .. }), "{refused:?}");
+    // An empty file is no new catalog: all lanes would be orphans of it.
+    fs::write(&catalog, "").unwrap();
+    let refused = refusal(dir.path()).await;
+    assert!(matches!(refused, OpenError::Catalog { .. }), "{refused:?}");
+    assert_eq!(fs::metadata(&catalog).unwrap().len(), 0);
     fs::rename(&aside, &catalog).unwrap();
+    // A catalog without its log, or without the part of it that knows what was given out.
+    for path in [dir.path().join("log"), dir.path().join("log/lanes")] {
+        fs::rename(&path, &aside).unwrap();
+        let refused = refusal(dir.path()).await;
+        assert!(matches!(refused, OpenError::Format { .. }), "{refused:?}");
+        fs::rename(&aside, &path).unwrap();
+    }
     let (engine, _) = open(dir.path()).await;
     assert!(read(&*engine.log, LaneId(1)).await == [(position, frame(1, 1))]);
     close(engine).await;

@@ -230,6 +230,62 @@ async fn a_full_disk_refuses_at_the_segment_and_opens_all_the_same() {
 }
 
 #[tokio::test]
+async fn who_is_out_of_file_descriptors_waits_for_some() {
+    let dir = scratch();
+    let out = Arc::new(AtomicBool::new(false));
+    let is_out = out.clone();
+    let hook = move |op: &Op<'_>| match op {
+        Op::Create { .. } if is_out.load(Ordering::Relaxed) => Err(rustix::io::Errno::MFILE.into()),
+        _ => Ok(()),
+    };
+    let (engine, _) = open_with(config(dir.path()), parts(hook)).await;
+    out.store(true, Ordering::Relaxed);
+    let mut taken = Vec::new();
+    let refused = loop {
+        let frame = frame(taken.len() as u64, 1000);
+        match engine.log.append(BUSY, frame.clone()).await {
+            Ok(position) => taken.push((position, frame)),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, LogError::Full(_)), "{refused}");
+    assert!(engine.log.usage().writable, "it is not the end");
+    out.store(false, Ordering::Relaxed);
+    let frame = frame(99, 1000);
+    taken.push((engine.log.append(BUSY, frame.clone()).await.unwrap(), frame));
+    assert!(read(&*engine.log, BUSY).await == taken);
+    close(engine).await;
+}
+
+#[tokio::test]
+async fn a_log_that_refuses_frames_says_that_it_is_full() {
+    let dir = scratch();
+    let config = EngineConfig {
+        max_log_bytes: Some(256 << 10),
+        ..config(dir.path())
+    };
+    let (engine, _) = open_with(config, EngineParts::system().unwrap()).await;
+    let refused = loop {
+        let large = engine.log.append(BUSY, frame(0, 5000)).await;
+        assert!(large.is_err() || engine.log.usage().free_bytes > 0);
+        if let Err(refused) = large {
+            break refused;
+        }
+    };
+    assert!(matches!(refused, LogError::Full(_)), "{refused}");
+    assert_eq!(engine.log.usage().free_bytes, 0);
+    engine.log.remove(BUSY).await.unwrap();
+    soon(async {
+        while engine.log.usage().free_bytes == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    engine.log.append(PINNED, frame(0, 5000)).await.unwrap();
+    close(engine).await;
+}
+
+#[tokio::test]
 async fn a_failed_write_or_fsync_is_final_until_the_restart() {
     for fails_at_sync in [false, true] {
         let dir = scratch();

@@ -73,6 +73,9 @@ pub struct ServerLimits {
     pub head_bytes: usize,
     /// Most headers of a request.
     pub headers: usize,
+    /// Most bytes that a connection reads ahead of what is asked for, and most of answers that wait to be
+    /// written before it reads on; not less than `head_bytes`.
+    pub buffer_bytes: usize,
     /// Largest body, bytes.
     pub body_bytes: usize,
     /// Time that a body may take however small it is …
@@ -100,6 +103,7 @@ impl Default for ServerLimits {
             head: Duration::from_secs(75),
             head_bytes: 64 * 1024,
             headers: 100,
+            buffer_bytes: 64 * 1024,
             body_bytes: BODY_BYTES,
             body_grace: Duration::from_secs(20),
             body_bytes_per_second: 16 * 1024,

@@ -60,6 +60,9 @@ impl<A: Answers> Server<A> {
             .header_read_timeout(limits.head)
             .max_header_size(limits.head_bytes)
             .max_headers(limits.headers)
+            .max_buf_size(limits.buffer_bytes)
+            // A client may end its side once it has asked: `shutdown` says only that no more follows.
+            .half_close(true)
             .auto_date_header(false);
         Arc::new(Server {
             answers,

@@ -40,13 +40,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     // Before anything is started, so that no signal is missed.
     let mut stop = Stop::listen()?;
     let file = args.config.clone();
-    let config = configure(args)?;
+    let mut config = configure(args)?;
     log::start(&config.log_level, config.log_format)?;
     let file = file.filter(|_| config.holds_secrets());
     for secret in file.iter().chain(config.tls.as_ref().map(|tls| &tls.key)) {
         warn_if_exposed(secret);
     }
-    raise_open_files();
+    config.open_files = raise_open_files();
     let clock = Arc::new(SystemClock::new());
     let chance = Chance::from_os().context("the system has no randomness")?;
     let node = Node::start(config, clock, chance).await?;
@@ -95,13 +95,14 @@ fn warn_if_exposed(path: &Path) {
 }
 
 /// Each connection is an open file, and the usual limit of 1,024 is for programs that cannot count
-/// higher. Takes what the system lets it have.
-fn raise_open_files() {
+/// higher. Takes what the system lets it have, and says how many that are; `None` is no limit.
+fn raise_open_files() -> Option<u64> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::warn!(%error, "the limit on open files stays as it is");
     }
+    getrlimit(Resource::Nofile).current
 }
 
 /// Every setting of `serve` as a Markdown table, for docs/operations.md; a test compares them.

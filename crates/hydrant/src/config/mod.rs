@@ -86,6 +86,8 @@ pub struct Config {
     pub log_level: String,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// How many files the process may have open; `None` is no limit that is known. Not a setting: the system's.
+    pub open_files: Option<u64>,
 }
 
 /// Where certificate and key lie.
@@ -155,6 +157,7 @@ impl Config {
             secret_key_file: settings.secret_key_file,
             log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
             log_format: settings.log_format.unwrap_or_default(),
+            open_files: None,
         };
         if config.keyring.is_open() && !listen.ip().is_loopback() {
             return Err(ConfigError::Refused(format!(

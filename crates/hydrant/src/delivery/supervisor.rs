@@ -132,6 +132,7 @@ impl Supervisor {
         let mut removing: BTreeSet<LaneId> = BTreeSet::new();
         let mut orphans_removed = false;
         let mut swept = self.context.clock.monotonic();
+        let mut refreshed = None;
         loop {
             changed.mark_unchanged();
             if !orphans_removed {
@@ -139,9 +140,14 @@ impl Supervisor {
             }
             self.context.registry.settle().await;
             self.reconcile(&mut removals, &mut removing).await;
-            self.refresh_gauges();
-            if self.context.clock.monotonic().saturating_sub(swept) >= SWEEP_INTERVAL {
-                swept = self.context.clock.monotonic();
+            let now = self.context.clock.monotonic();
+            // Not at each change: a thousand changes of a thousand streams would be a million lanes to look at.
+            if refreshed.is_none_or(|at| now.saturating_sub(at) >= LOOK_INTERVAL) {
+                refreshed = Some(now);
+                self.refresh_gauges();
+            }
+            if now.saturating_sub(swept) >= SWEEP_INTERVAL {
+                swept = now;
                 self.sweep_receipts().await;
             }
             tokio::select! {
@@ -223,7 +229,7 @@ impl Supervisor {
             && !worker.is_lost()
         {
             worker.stream.send_if_modified(|known| {
-                let changed = *known != stream;
+                let changed = !Arc::ptr_eq(known, &stream) && *known != stream;
                 *known = stream;
                 changed
             });

@@ -12,6 +12,7 @@
 //! Nothing here reads the environment, and time and chance are given, so that a test runs a whole
 //! node in its own process.
 
+mod open_files;
 mod told;
 
 use std::{
@@ -40,7 +41,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use self::told::Glance;
+use self::{open_files::OpenFiles, told::Glance};
 use crate::{
     api::{
         Answers as Answering, Authenticator, Front, Observer, Operation, Server, ServerLimits,
@@ -60,8 +61,6 @@ use crate::{
 
 /// The directory, in the data directory, of buckets that no rule names.
 const BUCKETS_DIR: &str = "buckets";
-/// Most connections to the admin port: whatever it meets there, the API keeps its own.
-const ADMIN_CONNECTIONS: usize = 256;
 /// Longest wait for the admin port's connections when the node stops.
 const ADMIN_GRACE: Duration = Duration::from_secs(2);
 
@@ -132,6 +131,7 @@ impl Core {
             chance,
             threads,
         } = around;
+        let open_files = OpenFiles::share(config.open_files);
         let registry = Registry::open(engine.catalog.clone()).await?;
         let warehouses = Warehouses::new(
             buckets.clone(),
@@ -158,6 +158,8 @@ impl Core {
                 max_interval: config.max_interval,
                 gzip_level: config.gzip_level,
                 copy_retry_interval: config.copy_retry_interval,
+                uploads: open_files.uploads,
+                copies: open_files.copies,
                 ..delivery::Settings::default()
             },
         );
@@ -170,7 +172,10 @@ impl Core {
             vet: Arc::new(Vetting(warehouses.clone())),
             vault,
         });
-        let limits = ServerLimits::default();
+        let limits = ServerLimits {
+            connections: open_files.connections,
+            ..ServerLimits::default()
+        };
         let front = Front::new(
             Arc::new(operations),
             Authenticator::new(config.keyring.clone()),
@@ -311,6 +316,8 @@ impl Node {
             chance,
             threads: Arc::new(SystemThreads),
         };
+        let open_files = OpenFiles::share(config.open_files);
+        told::log_open_files(config.open_files, open_files);
         let core = Core::start(&config, engine, surroundings).await?;
         told::log_lost_passwords(&core.registry, &vault, &key_file);
         let Core {
@@ -335,7 +342,7 @@ impl Node {
         });
         let router = TowerToHyperService::new(console::router(console.clone()));
         let limits = ServerLimits {
-            connections: ADMIN_CONNECTIONS,
+            connections: open_files.admin_connections,
             shutdown: ADMIN_GRACE,
             ..ServerLimits::default()
         };

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use hydrant_engine::local::RecoveryReport;
 
-use super::BUCKETS_DIR;
+use super::{BUCKETS_DIR, open_files::OpenFiles};
 use crate::{
+    api::ServerLimits,
     config::{BucketRule, ByteSize, Config, Quotas, quotas::Throughput},
     credentials::Vault,
     stream::Registry,
@@ -144,6 +145,20 @@ fn quotas_told(quotas: &Quotas) -> String {
         _ => "; other numbers for the streams that [[stream_quotas]] name".to_owned(),
     };
     format!("{throughput}; {streams}{overrides}")
+}
+
+/// That clients get fewer connections than they might, and what to do about it.
+pub(super) fn log_open_files(limit: Option<u64>, share: OpenFiles) {
+    let wanted = ServerLimits::default().connections;
+    if let Some(limit) = limit
+        && share.connections < wanted
+    {
+        tracing::warn!(
+            "this process may open {limit} files, so it serves {} connections at a time and others wait; raise the limit \
+             (LimitNOFILE, ulimit -Hn) for up to {wanted}",
+            share.connections
+        );
+    }
 }
 
 /// What was found on disk, and what is wrong with it.

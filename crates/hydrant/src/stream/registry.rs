@@ -12,6 +12,7 @@
 use std::{
     collections::HashMap,
     fmt,
+    ops::Range,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -28,8 +29,11 @@ use super::{
     spec::{DeliveryStream, Status},
 };
 
-/// The catalog key that holds the last lane given out.
+/// The catalog key that holds the last lane set aside.
 const LAST_LANE: &str = "lane/last";
+/// Lanes set aside at a time, so that not every creation waits for two commits. What is left of them at a restart is never
+/// used.
+const LANES_AT_ONCE: u64 = 64;
 
 /// Every delivery stream of the node.
 pub struct Registry {
@@ -37,7 +41,7 @@ pub struct Registry {
     mirror: Arc<Mirror>,
     /// Held over a catalog write and its mirroring, so that a late mirroring can never bring a
     /// deleted stream back.
-    writing: Mutex<InDoubt>,
+    writing: Mutex<Writing>,
     follower: JoinHandle<()>,
 }
 
@@ -61,6 +65,14 @@ pub enum RegistryError {
         /// What the decoder said.
         detail: String,
     },
+}
+
+/// What whoever writes has in hand.
+#[derive(Default)]
+struct Writing {
+    doubts: InDoubt,
+    /// Lanes that are set aside and not yet given out.
+    lanes: Range<u64>,
 }
 
 /// Streams whose latest write failed and that could not be read since, and the version that the write was to
@@ -174,8 +186,8 @@ impl Registry {
         &self,
         make: impl FnOnce(LaneId) -> DeliveryStream,
     ) -> Result<Arc<DeliveryStream>, RegistryError> {
-        let mut doubts = self.writing.lock().await;
-        let stream = make(self.next_lane().await?);
+        let mut writing = self.writing.lock().await;
+        let stream = make(self.next_lane(&mut writing.lanes).await?);
         let key = stream.key.catalog_key();
         match self
             .catalog
@@ -185,7 +197,7 @@ impl Registry {
             Ok(version) => Ok(self.mirror.put(version, stream)),
             Err(CatalogError::Conflict { .. }) => Err(RegistryError::Exists(stream.key)),
             Err(error) => {
-                self.look(&mut doubts, stream.key, None).await;
+                self.look(&mut writing.doubts, stream.key, None).await;
                 Err(error.into())
             }
         }
@@ -201,7 +213,7 @@ impl Registry {
         key: &StreamKey,
         mut change: impl FnMut(&DeliveryStream) -> Result<DeliveryStream, E>,
     ) -> Result<Arc<DeliveryStream>, E> {
-        let mut doubts = self.writing.lock().await;
+        let doubts = &mut self.writing.lock().await.doubts;
         let catalog_key = key.catalog_key();
         loop {
             let found = self
@@ -225,7 +237,7 @@ impl Registry {
                 Ok(version) => return Ok(self.mirror.put(version, changed)),
                 Err(CatalogError::Conflict { .. }) => {}
                 Err(error) => {
-                    self.look(&mut doubts, key.clone(), Some(version)).await;
+                    self.look(doubts, key.clone(), Some(version)).await;
                     return Err(RegistryError::from(error).into());
                 }
             }
@@ -238,7 +250,7 @@ impl Registry {
     /// # Errors
     /// The catalog's failure.
     pub async fn forget(&self, key: &StreamKey, lane: LaneId) -> Result<(), RegistryError> {
-        let mut doubts = self.writing.lock().await;
+        let doubts = &mut self.writing.lock().await.doubts;
         let catalog_key = key.catalog_key();
         let Some(Versioned { version, value }) = self.catalog.get(&catalog_key).await? else {
             return Ok(());
@@ -255,7 +267,7 @@ impl Registry {
             // Somebody else changed it: the supervisor looks again.
             Err(CatalogError::Conflict { .. }) => Ok(()),
             Err(error) => {
-                self.look(&mut doubts, key.clone(), Some(version)).await;
+                self.look(doubts, key.clone(), Some(version)).await;
                 Err(error.into())
             }
         }
@@ -263,9 +275,9 @@ impl Registry {
 
     /// Mirrors what the catalog really holds of streams in doubt, as far as it can be read now.
     pub(crate) async fn settle(&self) {
-        let mut doubts = self.writing.lock().await;
-        for (key, replaced) in std::mem::take(&mut *doubts) {
-            self.look(&mut doubts, key, replaced).await;
+        let doubts = &mut self.writing.lock().await.doubts;
+        for (key, replaced) in std::mem::take(doubts) {
+            self.look(doubts, key, replaced).await;
         }
     }
 
@@ -294,11 +306,14 @@ impl Registry {
         }
     }
 
-    async fn next_lane(&self) -> Result<LaneId, RegistryError> {
+    async fn next_lane(&self, set_aside: &mut Range<u64>) -> Result<LaneId, RegistryError> {
         loop {
+            if let Some(lane) = set_aside.next() {
+                return Ok(LaneId(lane));
+            }
             let last = self.catalog.get(LAST_LANE).await?;
-            let (lane, expect) = match &last {
-                None => (1, Expect::Absent),
+            let (number, expect) = match &last {
+                None => (0, Expect::Absent),
                 Some(last) => {
                     let number = std::str::from_utf8(&last.value)
                         .ok()
@@ -307,15 +322,16 @@ impl Registry {
                         key: LAST_LANE.to_owned(),
                         detail: "not a number".to_owned(),
                     })?;
-                    (number + 1, Expect::Exactly(last.version))
+                    (number, Expect::Exactly(last.version))
                 }
             };
+            let end = number + LANES_AT_ONCE;
             match self
                 .catalog
-                .put(LAST_LANE, Bytes::from(lane.to_string()), expect)
+                .put(LAST_LANE, Bytes::from(end.to_string()), expect)
                 .await
             {
-                Ok(_) => return Ok(LaneId(lane)),
+                Ok(_) => *set_aside = number + 1..end + 1,
                 Err(CatalogError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }

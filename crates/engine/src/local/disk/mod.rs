@@ -407,10 +407,11 @@ pub(crate) fn is_unreadable(error: &io::Error) -> bool {
     [Errno::IO, Errno::BADMSG, Errno::ILSEQ].contains(&code) || code.raw_os_error() == EUCLEAN
 }
 
-/// Whether an error says that there is no room, now.
+/// Whether an error says that there is no room, now: on the disk, or for another open file.
 pub(crate) fn is_full(error: &io::Error) -> bool {
+    let for_files = [Errno::MFILE, Errno::NFILE];
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
+    ) || Errno::from_io_error(error).is_some_and(|error| for_files.contains(&error))
 }
