@@ -33,6 +33,8 @@ def crash_loop(node, name: str, kills: int, request) -> list[Producer]:
         for _ in range(kills):
             time.sleep(chance.uniform(0.02, 0.8))
             node.kill()
+            found = node.examine()
+            assert found["healthy"], found
             node.start()
             slowest = max(slowest, node.started_in)
     finally:
