@@ -48,6 +48,8 @@ def crash_loop(node, streams: list[str], kills: int, request) -> Load:
         for _ in range(kills):
             time.sleep(chance.uniform(0.02, 0.8))
             node.kill()
+            found = node.examine()
+            assert found["healthy"], found
             if chance.randrange(TWICE) == 0:
                 node.spawn()
                 time.sleep(chance.uniform(0, 0.15))

@@ -167,6 +167,16 @@ class Node:
         """Undoes freeze()."""
         self.process.send_signal(signal.SIGCONT)
 
+    def examine(self) -> dict:
+        """What `hydrant doctor` says of the data directory of a node that is stopped."""
+        done = subprocess.run(
+            [binary(), "doctor", "--json", "--data-dir", str(self.data_dir)], capture_output=True, text=True, env=clean_env(), timeout=120,
+        )
+        assert done.stdout, done.stderr
+        found = json.loads(done.stdout)
+        assert done.returncode == (0 if found["healthy"] else 1), found
+        return found
+
     def __enter__(self) -> "Node":
         return self.start()
 

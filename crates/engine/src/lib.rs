@@ -18,6 +18,7 @@
 //! | [`clock`] | the one door for time and chance |
 //! | [`threads`] | the one door to threads |
 //! | [`local`] | the embedded engine: segment files and redb in one directory |
+//! | [`doctor`] | checks and repairs a stopped engine's directory |
 //! | `conformance` | the suite that every engine passes (feature `conformance`) |
 //! | [`mem`] | the reference model of both traits, for tests and simulation |
 
@@ -37,5 +38,6 @@ pub use clock::{Chance, Clock, ManualClock, SystemClock, Timestamp};
 pub use engine::{Engine, EngineConfig, EngineParts, OpenError};
 pub use frame::{Frame, FrameBuilder};
 pub use local::RecoveryReport;
+pub use local::doctor;
 pub use log::{FrameMeta, LaneId, LaneUsage, Log, LogError, Position, Usage};
 pub use threads::{SystemThreads, Threads};

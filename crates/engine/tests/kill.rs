@@ -12,9 +12,9 @@ use std::{
 
 use bytes::Bytes;
 use futures::future::join_all;
-use hydrant_engine::{Chance, Expect, LaneId, Position};
+use hydrant_engine::{Chance, Expect, LaneId, Position, doctor::Severity};
 
-use crate::local::{close, frame, open, read};
+use crate::local::{close, doctor, frame, open, read};
 
 const DIR: &str = "HYDRANT_KILL_DIR";
 const SEED: &str = "HYDRANT_SEED";
@@ -150,6 +150,9 @@ fn run_and_kill(dir: &Path, base: u64, lines: u64, said: &mut Said) {
 }
 
 async fn verify(dir: &Path, said: &Said) {
+    let examined = doctor::examine(dir);
+    let harmless = examined.worst() <= Some(Severity::Note);
+    assert!(harmless, "{:#?}", examined.findings);
     let (engine, report) = open(dir).await;
     assert_eq!(report.damage, [], "{report:?}");
     let mut numbers = HashSet::new();

@@ -95,13 +95,17 @@ impl FileSystem for SimDisk {
         Ok(self.file(path, file))
     }
 
-    fn lock(&self, path: &Path, note: &str) -> Result<Box<dyn fmt::Debug + Send + Sync>, Locked> {
+    fn lock(
+        &self,
+        path: &Path,
+        note: Option<&str>,
+    ) -> Result<Box<dyn fmt::Debug + Send + Sync>, Locked> {
         let mut state = self.world.state();
         if !state.powered {
             return Err(Locked::Failed(dark()));
         }
         if state.locked.is_some() {
-            return Err(Locked::By(note.to_owned()));
+            return Err(Locked::By(note.unwrap_or_default().to_owned()));
         }
         state.locked = Some(path.to_owned());
         Ok(Box::new(Lock(self.world.clone())))

@@ -40,13 +40,14 @@ use crate::{
     threads::{Threads, blocking},
 };
 
-const VALUES: TableDefinition<'static, &str, (u64, &[u8])> = TableDefinition::new("values");
-const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
+pub(crate) const VALUES: TableDefinition<'static, &str, (u64, &[u8])> =
+    TableDefinition::new("values");
+pub(crate) const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
 /// In [`META`]: the version of the tables' format.
-const FORMAT: &str = "format";
+pub(crate) const FORMAT: &str = "format";
 /// In [`META`]: the highest version given to a change.
-const LAST_VERSION: &str = "last_version";
-const FORMAT_VERSION: u64 = 1;
+pub(crate) const LAST_VERSION: &str = "last_version";
+pub(crate) const FORMAT_VERSION: u64 = 1;
 /// The most changes in one transaction.
 const GROUP: usize = 1024;
 /// Below this much free disk no change is tried: a transaction that runs out of space half way is
@@ -273,7 +274,7 @@ impl Catalog for LocalCatalog {
 
 /// redb's file, behind the one door to files.
 #[derive(Debug)]
-struct Backend(DiskFile);
+pub(crate) struct Backend(pub(crate) DiskFile);
 
 impl StorageBackend for Backend {
     fn len(&self) -> Result<u64, io::Error> {
@@ -300,7 +301,7 @@ impl StorageBackend for Backend {
 /// Why the store could not do as asked.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-struct StoreError(Box<redb::Error>);
+pub(crate) struct StoreError(Box<redb::Error>);
 
 impl<E: Into<redb::Error>> From<E> for StoreError {
     fn from(error: E) -> Self {

@@ -18,7 +18,7 @@ use std::{
 
 use super::{
     disk::{Disk, DiskFile, is_full},
-    format::{NEVER, u32_at, u64_at},
+    format::{HeaderError, NEVER, u32_at, u64_at},
 };
 use crate::log::LaneId;
 
@@ -34,6 +34,9 @@ const REMOVED: u32 = 2;
 const FORGOTTEN: LaneId = LaneId(u64::MAX);
 /// How many free records a fresh file has room for.
 const HEADROOM: u64 = if cfg!(test) { 8 } else { 16 << 10 };
+
+/// No file of this version is shorter: room for records is set aside ahead.
+pub(crate) const LEAST_BYTES: u64 = HEADER * 2 + HEADROOM * RECORD;
 
 /// What the file remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,8 +65,13 @@ impl LanesFile {
         let found = match disk.open_read(path.to_owned()) {
             Ok(file) => {
                 let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
-                decode(&file.read_at(0, len)?)
-                    .map_err(|why| io::Error::other(format!("{}: {why}", path.display())))?
+                decode(&file.read_at(0, len)?).map_err(|error| {
+                    let why = match error {
+                        HeaderError::Damaged(why) => why.to_owned(),
+                        HeaderError::Unknown(why) => why,
+                    };
+                    io::Error::other(format!("{}: {why}", path.display()))
+                })?
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Default::default(),
             Err(error) => return Err(error),
@@ -85,7 +93,7 @@ impl LanesFile {
             next,
             len,
         };
-        Ok((lanes, found.damaged))
+        Ok((lanes, found.damaged.len()))
     }
 
     /// What is remembered.
@@ -139,7 +147,11 @@ impl LanesFile {
 }
 
 /// Writes a whole new file and puts it in place; its handle, where the next record goes, its length.
-fn rewrite(disk: &Disk, path: &Path, memory: &Memory) -> io::Result<(DiskFile, u64, u64)> {
+pub(crate) fn rewrite(
+    disk: &Disk,
+    path: &Path,
+    memory: &Memory,
+) -> io::Result<(DiskFile, u64, u64)> {
     let mut bytes = Vec::new();
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
@@ -187,31 +199,40 @@ fn encode_record(kind: u32, lane: LaneId, position: u64, out: &mut Vec<u8>) {
 
 /// What the bytes of a file say.
 #[derive(Debug, Default)]
-pub(super) struct Decoded {
-    pub(super) memory: Memory,
-    /// Records that are damaged.
-    pub(super) damaged: usize,
+pub(crate) struct Decoded {
+    pub(crate) memory: Memory,
+    /// Where records are damaged.
+    pub(crate) damaged: Vec<u64>,
     /// Where the next record goes; 0 when the file cannot be gone on with.
-    pub(super) used: u64,
+    pub(crate) used: u64,
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
+/// What the file with these bytes remembers, or why that cannot be known.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, HeaderError> {
     let header = bytes
         .get(..FIRST.0 as usize)
         .filter(|header| {
             header[..8] == MAGIC && crc32fast::hash(&header[..12]) == u32_at(header, 12)
         })
-        .ok_or("this is not a file of lanes, or its first bytes are damaged")?;
-    let (header, size) = match u32_at(header, 8) {
-        1 => FIRST,
-        VERSION => (HEADER, RECORD),
-        other => {
-            return Err(format!(
-                "lanes format {other}: this program knows versions 1 and {VERSION} alone; use the program that \
-                 wrote it, or a newer one"
-            ));
-        }
-    };
+        .ok_or(HeaderError::Damaged(
+            "this is not a file of lanes, or its first bytes are damaged",
+        ))?;
+    match u32_at(header, 8) {
+        1 => Ok(records(bytes, FIRST)),
+        VERSION => Ok(records(bytes, (HEADER, RECORD))),
+        other => Err(HeaderError::Unknown(format!(
+            "lanes format {other}: this program knows versions 1 and {VERSION} alone; use the program that \
+             wrote it, or a newer one"
+        ))),
+    }
+}
+
+/// What the records say in a file whose first bytes are damaged, were it of the latest version: each stands for itself.
+pub(crate) fn salvage(bytes: &[u8]) -> Decoded {
+    records(bytes, (HEADER, RECORD))
+}
+
+fn records(bytes: &[u8], (header, size): (u64, u64)) -> Decoded {
     let mut found = Decoded {
         used: header,
         ..Decoded::default()
@@ -230,7 +251,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
             crc32fast::hash(&copy) == u32_at(record, 4)
         };
         if !sound {
-            found.damaged += 1;
+            found.damaged.push(found.used - size);
             continue;
         }
         let (lane, position) = (LaneId(u64_at(record, 8)), u64_at(record, 16));
@@ -245,7 +266,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
             REMOVED => {
                 memory.removed.insert(lane);
             }
-            _ => found.damaged += 1,
+            _ => found.damaged.push(found.used - size),
         }
     }
     for lane in &memory.removed {
@@ -254,7 +275,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     if size != RECORD {
         found.used = 0;
     }
-    Ok(found)
+    found
 }
 
 #[cfg(test)]
@@ -296,7 +317,7 @@ mod tests {
         bytes[(HEADER + RECORD + 10) as usize] ^= 1;
         let found = decode(&bytes).unwrap();
         assert_eq!(found.memory.removed, [LaneId(1), LaneId(3)].into());
-        assert_eq!(found.damaged, 1);
+        assert_eq!(found.damaged, [HEADER + RECORD]);
     }
 
     #[test]

@@ -8,13 +8,13 @@ use std::{
 use super::disk::{Disk, Locked};
 use crate::engine::OpenError;
 
-const FORMAT: &str = "FORMAT";
-const LOCK: &str = "LOCK";
+pub(crate) const FORMAT: &str = "FORMAT";
+pub(crate) const LOCK: &str = "LOCK";
 /// What [`FORMAT`] begins with; the version follows.
-const FORMAT_MAGIC: &str = "hydrant-data ";
-const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_MAGIC: &str = "hydrant-data ";
+pub(crate) const FORMAT_VERSION: u32 = 1;
 /// More than any version of the file has.
-const FORMAT_BYTES: usize = 1 << 10;
+pub(crate) const FORMAT_BYTES: usize = 1 << 10;
 
 /// Held while the engine is open. The lock goes when it is dropped, or with the process.
 #[derive(Debug)]
@@ -25,9 +25,24 @@ pub(crate) struct DirLock {
 impl DirLock {
     /// Takes the directory for this process.
     fn acquire(disk: &Disk, dir: &Path) -> Result<Self, OpenError> {
-        let path = dir.join(LOCK);
         let note = format!("{}\n", std::process::id());
-        match disk.lock(&path, &note) {
+        Self::take(disk, dir, Some(&note))
+    }
+
+    /// Takes the directory for this process without changing a byte of it. `None` when there is nothing to lock: then
+    /// nobody has it.
+    pub(crate) fn acquire_quietly(disk: &Disk, dir: &Path) -> Result<Option<Self>, OpenError> {
+        match Self::take(disk, dir, None) {
+            Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(None)
+            }
+            taken => taken.map(Some),
+        }
+    }
+
+    fn take(disk: &Disk, dir: &Path, note: Option<&str>) -> Result<Self, OpenError> {
+        let path = dir.join(LOCK);
+        match disk.lock(&path, note) {
             Ok(file) => Ok(DirLock { _file: file }),
             Err(Locked::By(note)) => Err(OpenError::Locked {
                 dir: dir.to_owned(),
@@ -91,7 +106,11 @@ fn begin(disk: &Disk, dir: &Path, path: &Path) -> Result<(), OpenError> {
             ),
         });
     }
+    write_format(disk, path).map_err(|source| OpenError::io("write", path, source))
+}
+
+/// Says durably what the directory is.
+pub(crate) fn write_format(disk: &Disk, path: &Path) -> io::Result<()> {
     let text = format!("{FORMAT_MAGIC}{FORMAT_VERSION}\n");
     disk.durable_write(path, text.as_bytes())
-        .map_err(|source| OpenError::io("write", path, source))
 }

@@ -42,6 +42,7 @@
 mod catalog;
 mod compact;
 pub mod disk;
+pub mod doctor;
 mod footer;
 mod format;
 #[cfg(any(test, fuzzing))]

@@ -36,7 +36,8 @@ pub(crate) fn path(dir: &Path, id: u64) -> PathBuf {
     dir.join(format!("{id:016x}.{EXTENSION}"))
 }
 
-fn temporary_path(dir: &Path, id: u64) -> PathBuf {
+/// Where it lies before it is part of the log.
+pub(crate) fn temporary_path(dir: &Path, id: u64) -> PathBuf {
     dir.join(format!("{id:016x}.{TEMPORARY}"))
 }
 
@@ -148,6 +149,13 @@ impl Opened {
 pub(crate) fn open(disk: &Disk, dir: &Path, id: u64) -> io::Result<Opened> {
     let file = disk.open(path(dir, id))?;
     open_file(file, id, |_, _| Ok(true))
+}
+
+/// As [`open`], for looking only.
+pub(crate) fn look(disk: &Disk, dir: &Path, id: u64) -> io::Result<(DiskFile, Opened)> {
+    let file = disk.open_read(path(dir, id))?;
+    let opened = open_file(disk.open_read(path(dir, id))?, id, |_, _| Ok(true))?;
+    Ok((file, opened))
 }
 
 /// As [`open`], for the last one that appends made, which the last run may not have sealed to the end: a process that

@@ -1,6 +1,7 @@
 //! The local engine over its directory: reopening, damage, full and failing disks.
 
 mod damage;
+pub(crate) mod doctor;
 mod reopen;
 mod space;
 mod torn;

@@ -3,7 +3,7 @@
 //! | exit code | means |
 //! |---|---|
 //! | 0 | done, as asked |
-//! | 1 | not done; one line on stderr says why and what to do |
+//! | 1 | not done; one line on stderr says why and what to do. Of `doctor` also: something is damaged |
 //! | 2 | the arguments are wrong |
 //! | 130 | interrupted |
 //!
@@ -13,6 +13,7 @@
 mod connect;
 mod copy;
 mod demo;
+mod doctor;
 mod flush;
 mod log;
 mod output;
@@ -55,6 +56,7 @@ enum Command {
     Flush(flush::Args),
     Trace(trace::Args),
     Copy(copy::Args),
+    Doctor(doctor::Args),
 }
 
 /// Reads the arguments, does what they say, and gives the exit code.
@@ -83,6 +85,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Flush(args) => flush::run(args).await,
             Command::Trace(args) => trace::run(args).await,
             Command::Copy(args) => copy::run(args).await,
+            Command::Doctor(args) => doctor::run(args).await,
         }
     });
     // Somebody may still read from a terminal in a blocking thread: do not wait for it.

@@ -160,7 +160,8 @@ fn encode<S: State>(state: &S) -> Bytes {
     Bytes::from(serde_json::to_vec(state).unwrap_or_default())
 }
 
-fn decode<S: State>(lane: LaneId, value: &[u8]) -> Result<S, HeldError> {
+/// The state in a value, if it is of the format that this release knows.
+pub(crate) fn decode<S: State>(lane: LaneId, value: &[u8]) -> Result<S, HeldError> {
     let unreadable = |detail: String| HeldError::Unreadable {
         what: S::WHAT,
         lane,

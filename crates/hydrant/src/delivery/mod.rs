@@ -27,6 +27,7 @@
 //! | [`load`] | from the bucket into a warehouse |
 //! | [`ended`] | how workers and loaders end |
 //! | [`status`] | what people are told |
+//! | [`examine`] | what the catalog's values say, for those who check them at rest |
 
 pub(crate) mod attempt;
 pub(crate) mod by_span;
@@ -35,6 +36,7 @@ pub(crate) mod compress;
 pub mod cut;
 pub mod encode;
 pub(crate) mod ended;
+pub(crate) mod examine;
 pub(crate) mod flush;
 pub(crate) mod held;
 pub(crate) mod lane;

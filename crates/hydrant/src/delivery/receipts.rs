@@ -28,7 +28,7 @@ pub const KEPT: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 pub const PER_LANE: usize = 5_000;
 /// Receipts that are changed or deleted at a time.
 const WRITES_AT_ONCE: usize = 256;
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// What became of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@
 //! Nothing here reads the environment, and time and chance are given, so that a test runs a whole
 //! node in its own process.
 
+pub mod doctor;
 mod open_files;
 mod told;
 

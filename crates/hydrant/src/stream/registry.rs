@@ -30,7 +30,7 @@ use super::{
 };
 
 /// The catalog key that holds the last lane set aside.
-const LAST_LANE: &str = "lane/last";
+pub(crate) const LAST_LANE: &str = "lane/last";
 /// Lanes set aside at a time, so that not every creation waits for two commits. What is left of them at a restart is never
 /// used.
 const LANES_AT_ONCE: u64 = 64;
@@ -315,10 +315,8 @@ impl Registry {
             let (number, expect) = match &last {
                 None => (0, Expect::Absent),
                 Some(last) => {
-                    let number = std::str::from_utf8(&last.value)
-                        .ok()
-                        .and_then(|n| n.parse().ok());
-                    let number: u64 = number.ok_or_else(|| RegistryError::Unreadable {
+                    let number = decode_lane(&last.value);
+                    let number = number.ok_or_else(|| RegistryError::Unreadable {
                         key: LAST_LANE.to_owned(),
                         detail: "not a number".to_owned(),
                     })?;
@@ -389,7 +387,13 @@ fn encode(stream: &DeliveryStream) -> Bytes {
     Bytes::from(serde_json::to_vec(stream).unwrap_or_default())
 }
 
-fn decode(key: &str, value: &[u8]) -> Result<DeliveryStream, RegistryError> {
+/// The number in the value of [`LAST_LANE`].
+pub(crate) fn decode_lane(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// The stream in the catalog's value of `key`.
+pub(crate) fn decode(key: &str, value: &[u8]) -> Result<DeliveryStream, RegistryError> {
     serde_json::from_slice(value).map_err(|error| RegistryError::Unreadable {
         key: key.to_owned(),
         detail: error.to_string(),

@@ -14,7 +14,7 @@ use super::running::{Running, hydrant, run, text};
 
 const PASSWORD: &str = "Pa55-hush";
 
-async fn create(node: &Running, stream: &str) {
+pub(crate) async fn create(node: &Running, stream: &str) {
     let request = json!({
         "DeliveryStreamName": stream,
         "RedshiftDestinationConfiguration": {

@@ -176,7 +176,7 @@ impl Disk {
     pub(crate) fn lock(
         &self,
         path: &Path,
-        note: &str,
+        note: Option<&str>,
     ) -> Result<Box<dyn fmt::Debug + Send + Sync>, Locked> {
         self.files.lock(path, note)
     }
@@ -184,6 +184,11 @@ impl Disk {
     /// Whether there is something at `path`.
     pub(crate) fn exists(&self, path: &Path) -> bool {
         self.files.kind(path).is_some()
+    }
+
+    /// Whether there is a directory at `path`.
+    pub(crate) fn is_directory(&self, path: &Path) -> bool {
+        self.files.kind(path) == Some(PathKind::Directory)
     }
 
     /// The paths in a directory, in order.

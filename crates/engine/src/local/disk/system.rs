@@ -26,9 +26,14 @@ pub trait FileSystem: Send + Sync + fmt::Debug {
     fn create(&self, path: &Path) -> io::Result<Box<dyn RawFile>>;
     /// An existing file, for reading and, if `write`, writing.
     fn open(&self, path: &Path, write: bool) -> io::Result<Box<dyn RawFile>>;
-    /// Takes a file, created when missing, for this process until the answer is dropped; `WouldBlock` when another has
-    /// it, with what that wrote into it. It holds `note` afterwards, if there is room for it.
-    fn lock(&self, path: &Path, note: &str) -> Result<Box<dyn fmt::Debug + Send + Sync>, Locked>;
+    /// Takes a file for this process until the answer is dropped; [`Locked::By`] when another has it, with what that
+    /// wrote into it. With a `note` the file is created when missing and holds the note afterwards, if there is room
+    /// for it. Without one it stays as it is, and must be there.
+    fn lock(
+        &self,
+        path: &Path,
+        note: Option<&str>,
+    ) -> Result<Box<dyn fmt::Debug + Send + Sync>, Locked>;
     /// A new directory; fails when it exists.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// What is at `path`, if anything is.
@@ -122,10 +127,17 @@ impl FileSystem for System {
         Ok(Box::new(SystemFile(file)))
     }
 
-    fn lock(&self, path: &Path, note: &str) -> Result<Box<dyn fmt::Debug + Send + Sync>, Locked> {
+    fn lock(
+        &self,
+        path: &Path,
+        note: Option<&str>,
+    ) -> Result<Box<dyn fmt::Debug + Send + Sync>, Locked> {
         let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(false);
-        let options = options.mode(self.file_mode);
+        options.read(true);
+        if note.is_some() {
+            options.write(true).create(true).truncate(false);
+            options.mode(self.file_mode);
+        }
         let file = options.open(path).map_err(Locked::Failed)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -136,6 +148,9 @@ impl FileSystem for System {
             }
             Err(TryLockError::Error(error)) => return Err(Locked::Failed(error)),
         }
+        let Some(note) = note else {
+            return Ok(Box::new(file));
+        };
         let noted = file
             .set_len(0)
             .and_then(|()| write_all_at(&file, &mut [IoSlice::new(note.as_bytes())], 0));

@@ -155,7 +155,7 @@ fn lanes_file(bytes: &[u8]) {
     let records = sound[header..].len().div_ceil(size);
     assert!(found.used as usize <= header + records * size);
     let memory = found.memory;
-    assert!(memory.removed.len() + memory.trimmed.len() + found.damaged <= records);
+    assert!(memory.removed.len() + memory.trimmed.len() + found.damaged.len() <= records);
     let trimmed = |lane| memory.trimmed.contains_key(lane);
     assert!(!memory.removed.iter().any(trimmed));
 }

@@ -63,8 +63,15 @@ impl FileSystem for Memory {
         Ok(Box::new(File(self.get(path)?)))
     }
 
-    fn lock(&self, path: &Path, _note: &str) -> Result<Box<dyn fmt::Debug + Send + Sync>, Locked> {
-        self.put(path.to_owned(), Vec::new());
+    fn lock(
+        &self,
+        path: &Path,
+        note: Option<&str>,
+    ) -> Result<Box<dyn fmt::Debug + Send + Sync>, Locked> {
+        match note {
+            Some(_) => self.put(path.to_owned(), Vec::new()),
+            None => drop(self.open(path, false).map_err(Locked::Failed)?),
+        }
         Ok(Box::new(()))
     }
 

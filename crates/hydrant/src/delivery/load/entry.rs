@@ -25,7 +25,7 @@ use crate::{
 pub(crate) const CATALOG_PREFIX: &str = "load/";
 /// Entries that are removed at a time.
 const REMOVALS_AT_ONCE: usize = 256;
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// One object to load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
