@@ -46,7 +46,10 @@ pub(crate) fn list(disk: &Disk, dir: &Path) -> io::Result<(Vec<u64>, Vec<PathBuf
     let (mut segments, mut leftovers) = (Vec::new(), Vec::new());
     for path in disk.list(dir)? {
         let name = path.file_stem().and_then(|stem| stem.to_str());
-        let id = name.and_then(|name| u64::from_str_radix(name, 16).ok());
+        // As `path` makes it; whatever else there is, is others'.
+        let id = name
+            .filter(|name| name.len() == 16)
+            .and_then(|name| u64::from_str_radix(name, 16).ok());
         match (
             id.filter(|id| *id < NEVER),
             path.extension().and_then(|extension| extension.to_str()),

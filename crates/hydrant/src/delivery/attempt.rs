@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::{
     Context,
+    bell::Listener,
     checkpoint::Intent,
     cut::Age,
     encode::{self, SpanBody},
@@ -67,7 +68,7 @@ pub(crate) struct Attempts {
     /// Damaged frames that the latest attempt passed over.
     pub(crate) damaged: AtomicU64,
     pub(crate) stream: watch::Receiver<Arc<DeliveryStream>>,
-    pub(crate) nudge: watch::Receiver<u64>,
+    pub(crate) nudge: Listener,
 }
 
 impl Attempts {
@@ -78,7 +79,7 @@ impl Attempts {
         let youngest = Age::of(self.intent.newest, began);
         let mut failures = 0;
         loop {
-            self.nudge.mark_unchanged();
+            self.nudge.forget();
             self.lane.trying(start);
             // The first attempt is made as planned even if the configuration has changed: after a crash the
             // object may be there already, and elsewhere it would be there twice.
@@ -145,15 +146,13 @@ impl Attempts {
         }
     }
 
-    /// Waits for the pause to pass, a nudge or a new configuration; false when the worker stops.
+    /// Waits for the pause to pass or a nudge, as a new configuration is one; false when the worker stops.
     async fn wait(&mut self, pause: impl Future<Output = ()>) -> bool {
-        let planned = self.intent.version;
         tokio::select! {
             biased;
             () = self.lane.stop.cancelled() => false,
             () = pause => true,
-            _ = self.stream.wait_for(|stream| stream.version != planned) => true,
-            _ = self.nudge.changed() => true,
+            () = self.nudge.heard() => true,
         }
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    bell::Bell,
     checkpoint::{LastDelivery, State},
     load::{pending::Pending, status::LoadShown},
     status::LastError,
@@ -42,7 +43,7 @@ pub(crate) struct Lane {
     /// Held by the one attempt that a failing stream may make at a time.
     pub(crate) turn: tokio::sync::Mutex<()>,
     /// Raised to make every waiting attempt go ahead.
-    pub(crate) nudge: watch::Sender<u64>,
+    pub(crate) nudge: Bell,
     /// How many attempts have failed, and the latest of them.
     pub(crate) failures: watch::Sender<Failures>,
     /// What is delivered and to be loaded.
@@ -116,7 +117,7 @@ impl Lane {
             stop: CancellationToken::new(),
             discard: CancellationToken::new(),
             turn: tokio::sync::Mutex::default(),
-            nudge: watch::Sender::new(0),
+            nudge: Bell::default(),
             failures: watch::Sender::default(),
             pending: Pending::default(),
             load_series: OnceLock::new(),
@@ -223,7 +224,7 @@ impl Lane {
 
     /// Wakes every attempt that waits.
     pub(crate) fn nudge(&self) {
-        self.nudge.send_modify(|nudges| *nudges += 1);
+        self.nudge.ring();
     }
 }
 

@@ -25,11 +25,12 @@
 //! | [`held`], [`checkpoint`], [`by_span`], [`receipts`] | what the catalog keeps |
 //! | [`attempt`], [`worker`], [`supervisor`] | a span, a stream, all streams |
 //! | [`load`] | from the bucket into a warehouse |
-//! | [`ended`] | how workers and loaders end |
+//! | [`ended`], [`bell`] | how workers and loaders end, and are woken |
 //! | [`status`] | what people are told |
 //! | [`examine`] | what the catalog's values say, for those who check them at rest |
 
 pub(crate) mod attempt;
+pub(crate) mod bell;
 pub(crate) mod by_span;
 pub mod checkpoint;
 pub(crate) mod compress;

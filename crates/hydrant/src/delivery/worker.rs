@@ -178,8 +178,8 @@ impl Worker {
                 // What changed is looked at by whoever answers flushes: back to the top.
                 Ok(()) = failures.changed(), if !self.flushes.is_empty() => {}
                 Ok(()) = loads.changed(), if !self.flushes.is_empty() => {}
-                // New hints hold for the open buffer: back to the top.
-                Ok(()) = self.stream.changed() => {}
+                // New hints hold for the open buffer: back to the top. What fails may go elsewhere now.
+                Ok(()) = self.stream.changed() => self.lane.nudge(),
                 frame = next(&mut self.following), if hungry => self.took(frame).await?,
                 found = search, if self.flushes.searching().is_some() => self.searched(found),
                 () = due => self.plan().await?,
@@ -397,7 +397,7 @@ impl Worker {
             intent,
             damaged: AtomicU64::new(0),
             stream: self.stream.clone(),
-            nudge: self.lane.nudge.subscribe(),
+            nudge: self.lane.nudge.listen(),
         };
         self.attempts
             .spawn(async move { (start, attempts.run().await) });

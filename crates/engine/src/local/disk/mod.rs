@@ -198,18 +198,26 @@ impl Disk {
         Ok(paths)
     }
 
-    /// Creates a directory and its parents, all durable.
+    /// Creates a directory and its parents, all durable, also those that are there: whoever made them may have been
+    /// killed before their names were, and all that lies in them would go with the power.
     pub(crate) fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        if self.files.kind(path) == Some(PathKind::Directory) {
+        let parent = parent(path);
+        if path == parent || path == Path::new("/") {
             return Ok(());
         }
-        let parent = parent(path);
         self.create_dir_all(parent)?;
-        match self.files.create_dir(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            other => other?,
+        if self.files.kind(path) != Some(PathKind::Directory) {
+            match self.files.create_dir(path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => other?,
+            }
+            return self.sync_dir(parent);
         }
-        self.sync_dir(parent)
+        match self.sync_dir(parent) {
+            // Not ours to sync: then it is not we who made what is in it.
+            Err(error) if is_others(&error) => Ok(()),
+            synced => synced,
+        }
     }
 
     /// Renames a file whose bytes are durable, and makes the new name durable.
@@ -410,6 +418,17 @@ pub(crate) fn is_unreadable(error: &io::Error) -> bool {
         return false;
     };
     [Errno::IO, Errno::BADMSG, Errno::ILSEQ].contains(&code) || code.raw_os_error() == EUCLEAN
+}
+
+/// Whether a directory cannot be synced because it is others', or of a kind that needs no sync.
+fn is_others(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::Unsupported
+            | io::ErrorKind::InvalidInput
+    )
 }
 
 /// Whether an error says that there is no room, now: on the disk, or for another open file.

@@ -24,7 +24,7 @@ impl Loader {
     /// One attempt at the manifest, and what follows from it.
     pub(super) async fn load(&mut self, manifest: Manifest) -> Result<(), Ended> {
         let stream = self.stream.borrow().clone();
-        self.nudge.mark_unchanged();
+        self.nudge.forget();
         self.show(|shown| shown.next_retry = None);
         let warehouse = manifest.warehouse_now(&stream);
         match self.attempt(&manifest, warehouse.clone()).await {

@@ -27,7 +27,7 @@ impl Loader {
         manifest: Manifest,
         error: LastError,
     ) -> Result<(), Ended> {
-        self.nudge.mark_unchanged();
+        self.nudge.forget();
         self.show(|shown| shown.next_retry = None);
         let stream = self.stream.borrow().clone();
         let own = &manifest.leg_now(&stream);

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use uuid::Builder;
 
 use super::{
+    super::bell::Listener,
     ask::Asked,
     batch::Batch,
     entry,
@@ -66,7 +67,7 @@ struct Loader {
     lane: Arc<Lane>,
     stream: watch::Receiver<Arc<DeliveryStream>>,
     asked: mpsc::Receiver<Asked>,
-    nudge: watch::Receiver<u64>,
+    nudge: Listener,
     pending: watch::Receiver<u64>,
     series: LoadSeries,
     held: Held<State>,
@@ -94,7 +95,7 @@ impl Loader {
         };
         forget_settled(&context, &lane).await?;
         let loader = Loader {
-            nudge: lane.nudge.subscribe(),
+            nudge: lane.nudge.listen(),
             pending: lane.pending.subscribe(),
             series: lane.load_series(&context.metrics).clone(),
             context,
@@ -192,7 +193,7 @@ impl Loader {
                 () = self.lane.stop.cancelled() => return Err(Ended::Stopped),
                 () = &mut over => return Ok(()),
                 _ = self.stream.wait_for(|stream| stream.version != version) => return Ok(()),
-                _ = self.nudge.changed() => return Ok(()),
+                () = self.nudge.heard() => return Ok(()),
                 Some(asked) = self.asked.recv() => asked,
             };
             if self.answer(asked).await? {
