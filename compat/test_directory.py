@@ -166,7 +166,7 @@ def test_a_segment_of_a_newer_version(copied):
 
 def test_a_lanes_file_of_a_newer_version(copied):
     path = copied.data_dir / "log" / "lanes"
-    header = b"HYDRLANE" + struct.pack("<I", 2)
+    header = b"HYDRLANE" + struct.pack("<I", 99)
     overwrite(path, 0, header + crc(header))
     refuses(copied, str(path), "version")
 
