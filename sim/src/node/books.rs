@@ -16,6 +16,15 @@ struct Page {
     sent_at: Timestamp,
 }
 
+/// What an audit found that may be in order.
+#[derive(Debug, Default)]
+pub(super) struct Audit {
+    /// Of each stream: how many acknowledged records are missing, and when the latest of them was sent.
+    pub(super) missing: BTreeMap<String, (u64, Timestamp)>,
+    /// Records that are there twice for a reason that is known.
+    pub(super) excused: u64,
+}
+
 /// All records.
 #[derive(Debug, Default)]
 pub(super) struct Books {
@@ -71,13 +80,12 @@ impl Books {
         acknowledged.sum()
     }
 
-    /// Holds all objects, by name, against the books. How many records of each stream are missing, and the latest
-    /// that any of them was sent.
+    /// Holds all objects, by name, against the books.
     pub(super) fn audit(
         &self,
         objects: &BTreeMap<String, Vec<u8>>,
         unanswered: &BTreeSet<String>,
-    ) -> Result<(BTreeMap<String, (u64, Timestamp)>, u64), Violation> {
+    ) -> Result<Audit, Violation> {
         let mut places: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
         for (name, body) in objects {
             for text in body.split_inclusive(|&byte| byte == b'\n') {
@@ -123,7 +131,7 @@ impl Books {
         if let Some((number, found)) = places.first_key_value() {
             return violated(format!("nobody sent record {number}: {found:?}"));
         }
-        Ok((missing, excused))
+        Ok(Audit { missing, excused })
     }
 }
 

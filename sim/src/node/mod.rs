@@ -25,7 +25,7 @@ use std::{
 use hydrant_engine::{Chance, Timestamp};
 
 use self::{
-    books::Books,
+    books::{Audit, Books},
     life::{Lasting, live},
     plan::{Life, Plan},
     store::{Mode, Store},
@@ -140,7 +140,7 @@ fn audit(lasting: &Lasting, dropped: &BTreeMap<String, u64>) -> Result<u64, Viol
             objects.insert(name.clone(), decode(&name, body)?);
         }
     }
-    let (missing, excused) = lasting.books.audit(&objects, &lasting.store.unanswered())?;
+    let Audit { missing, excused } = lasting.books.audit(&objects, &lasting.store.unanswered())?;
     for (stream, (count, latest)) in missing {
         let given_up = dropped.get(&stream).copied().unwrap_or(0);
         let age = lasting.now.since(latest);

@@ -375,7 +375,8 @@ async fn damage_to_the_lanes_file_is_named_and_what_can_be_read_is_kept() {
     let dir = scratch();
     let frames = filled(dir.path()).await;
     let first = 32;
-    let cases: [(&str, Severity, fn(&mut Vec<u8>), usize); 5] = [
+    type Change = fn(&mut Vec<u8>);
+    let cases: [(&str, Severity, Change, usize); 5] = [
         ("record", Severity::Damage, |it| it[40] ^= 1, 0),
         ("header", Severity::Fatal, |it| it[3] ^= 1, 0),
         ("version", Severity::Fatal, |it| it[8] ^= 1, 0),

@@ -188,7 +188,8 @@ async fn refusal(dir: &Path) -> OpenError {
     loop {
         match Engine::open(config(dir)).await {
             Err(OpenError::Locked { .. }) => tokio::task::yield_now().await,
-            opened => return opened.err().expect("a directory that is refused"),
+            Err(refused) => return refused,
+            Ok(_) => panic!("a directory that should be refused was opened"),
         }
     }
 }

@@ -50,7 +50,8 @@ pub fn config(bytes: &[u8]) {
             let open = config.keyring.is_open();
             assert!(!open || config.listen.ip().is_loopback(), "{config:?}");
             let remote = !config.admin_listen.ip().is_loopback();
-            assert!(!remote || config.admin_allow_remote, "{config:?}");
+            let guarded = config.admin_token_file.is_some() && config.tls.is_some();
+            assert!(!remote || guarded, "{config:?}");
             let outbound = Outbound::new(Judge::clock());
             if let Err(refused) = Buckets::new(config.buckets, PathBuf::from("/b"), outbound) {
                 shows(&refused);
