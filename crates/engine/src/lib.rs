@@ -37,7 +37,7 @@ pub use catalog::{Catalog, CatalogError, Change, Expect, Version, Versioned};
 pub use clock::{Chance, Clock, ManualClock, SystemClock, Timestamp};
 pub use engine::{Engine, EngineConfig, EngineParts, OpenError};
 pub use frame::{Frame, FrameBuilder};
-pub use local::RecoveryReport;
 pub use local::doctor;
+pub use local::{RecoveryReport, disk};
 pub use log::{FrameMeta, LaneId, LaneUsage, Log, LogError, Position, Usage};
 pub use threads::{SystemThreads, Threads};

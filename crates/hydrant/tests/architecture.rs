@@ -80,13 +80,16 @@ const HOUSE: [(&str, &[&str]); 15] = [
 ];
 
 /// What of the engine destinations and warehouses may know: time and chance, but no log and no catalog.
-const ENGINE_FOR_DESTINATIONS: [&str; 6] = [
+const ENGINE_FOR_DESTINATIONS: [&str; 8] = [
     "Chance",
     "Clock",
     "SystemClock",
     "SystemThreads",
     "Threads",
     "Timestamp",
+    // A directory is files, and what blocks runs on threads.
+    "disk",
+    "threads",
 ];
 
 struct Source {

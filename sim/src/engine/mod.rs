@@ -94,7 +94,10 @@ async fn live(
     let opened = Engine::open_with(config(plan), parts(world, &threads, chance)).await;
     let (engine, report) = match opened {
         Ok(opened) => opened,
-        Err(error) => return may_refuse(world, life, &error),
+        Err(error) => {
+            owed.untold |= owed.rotten;
+            return may_refuse(world, life, &error);
+        }
     };
     world.note(&format!("opened, {} frames", report.frames));
     world.set_faults(Faults::default());

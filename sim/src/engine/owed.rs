@@ -38,6 +38,8 @@ pub(super) struct Owed {
     damaged: Vec<(Option<LaneId>, Position, Position)>,
     /// Something rotted.
     pub(super) rotten: bool,
+    /// Something rotted, and a recovery that found it died before it could tell us: it told its log of events.
+    pub(super) untold: bool,
     /// Reads failed, perhaps as often as it takes to be taken for damage; nothing may be lost by that.
     pub(super) misread: bool,
     acknowledged: u64,
@@ -291,7 +293,8 @@ impl Owed {
             .frames
             .range((lane, keep_from)..=(lane, Position(u64::MAX)))
         {
-            if there.get(&position) != Some(number) && !self.is_damaged(lane, position) {
+            let told = self.untold || self.is_damaged(lane, position);
+            if there.get(&position) != Some(number) && !told {
                 return violated(format!("lane {lane} lost frame {number} at {position}"));
             }
         }

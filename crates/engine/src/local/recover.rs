@@ -207,6 +207,12 @@ impl Found {
         }
         self.report.scanned_frames += scan.frames;
         for hole in &scan.holes {
+            // At once: sealing makes it known to the index, and should this process die before its report is read,
+            // the next one has nothing more to tell of frames that are nobody's.
+            tracing::error!(
+                file = %file.path().display(), offset = hole.offset, bytes = hole.end - hole.offset,
+                "damaged: {}", hole.why
+            );
             let offset = u32::try_from(hole.offset).unwrap_or(u32::MAX);
             self.known_damage.push((header.id, offset));
             self.damaged_frames += (hole.last - hole.first).saturating_add(1);

@@ -617,8 +617,8 @@ async fn files_of_others_are_named_and_left_alone_unless_they_are_in_the_way() {
     let diagnosis = examine(dir.path());
     assert_eq!(diagnosis.worst(), Some(Severity::Note));
     assert_eq!(diagnosis.findings.len(), 2);
-    // A number in hexadecimal, but not as segments are called.
-    let in_the_way = dir.path().join("log/abc.seg");
+    // A segment's number, but not as segments are called.
+    let in_the_way = dir.path().join("log/00000000000000AB.seg");
     fs::write(&in_the_way, "mine").unwrap();
     let opened = Engine::open(config(dir.path())).await;
     assert!(opened.is_err(), "it keeps a node from starting");
@@ -626,7 +626,10 @@ async fn files_of_others_are_named_and_left_alone_unless_they_are_in_the_way() {
     let finding = only(&diagnosis, &in_the_way);
     assert_eq!(finding.severity, Severity::Fatal);
     let kept = repair(dir.path(), &diagnosis);
-    assert_eq!(fs::read(kept.join("log/abc.seg")).unwrap(), b"mine");
+    assert_eq!(
+        fs::read(kept.join("log/00000000000000AB.seg")).unwrap(),
+        b"mine"
+    );
     assert_eq!(examine(dir.path()).worst(), Some(Severity::Note));
     assert!(harmless.iter().all(|path| path.exists()));
     // A copy of a segment under another number.

@@ -27,7 +27,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use hydrant_engine::{
     SystemThreads, Threads,
-    local::disk::{self, FileSystem, PathKind, RawFile},
+    disk::{self, FileSystem, PathKind, RawFile},
     threads,
 };
 
@@ -58,6 +58,8 @@ pub struct Durable {
     root: PathBuf,
     machine: Machine,
     known: Mutex<HashSet<PathBuf>>,
+    /// How many objects this process has begun to write here.
+    attempts: AtomicU64,
 }
 
 /// What directories lie on, and who works on them. Cheap to clone.
@@ -154,7 +156,7 @@ impl Destination for Directory {
         let part = self
             .bucket
             .join(PARTS)
-            .join(part_name(&name.to_string_lossy()));
+            .join(part_name(&name.to_string_lossy(), self.durable.attempt()));
 
         let threads = &*self.durable.machine.threads;
         let mut body = object.body.open();
@@ -241,9 +243,7 @@ impl Reading {
 /// A part's name must fit a directory entry though the object's own may be as long as one can be.
 /// It is never used twice: an attempt that was given up may still have a thread that hangs in the file
 /// system, and when that comes back it must not meet the next attempt's bytes.
-fn part_name(object: &str) -> String {
-    static ATTEMPTS: AtomicU64 = AtomicU64::new(0);
-    let attempt = ATTEMPTS.fetch_add(1, Ordering::Relaxed);
+fn part_name(object: &str, attempt: u64) -> String {
     let mut tail = object.len().saturating_sub(200);
     while !object.is_char_boundary(tail) {
         tail += 1;
@@ -345,7 +345,13 @@ impl Durable {
             root,
             machine,
             known: Mutex::default(),
+            attempts: AtomicU64::new(0),
         })
+    }
+
+    /// Never the same number twice.
+    fn attempt(&self) -> u64 {
+        self.attempts.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Makes `directory`, which lies below the root, and those above it that are missing.
@@ -524,8 +530,10 @@ mod tests {
 
     #[test]
     fn no_two_attempts_write_to_one_file() {
-        assert_ne!(part_name("object"), part_name("object"));
-        assert!(part_name(&"ü".repeat(200)).len() < 255);
+        let durable = Durable::new("/nowhere".into(), Machine::default());
+        let names = [(); 2].map(|()| part_name("object", durable.attempt()));
+        assert_ne!(names[0], names[1]);
+        assert!(part_name(&"ü".repeat(200), u64::MAX).len() < 255);
     }
 
     #[tokio::test]
