@@ -9,7 +9,7 @@
 //! * A write that fails may have written a part. A full disk says so at the write, unless space was set aside.
 //! * A sector that rots reads as something else, or not at all, until it is written again.
 //!
-//! [`SimDisk`] is the [`FileSystem`] that an engine is given; [`World`] is the hand that breaks it.
+//! [`SimDisk`] is the [`FileSystem`](hydrant_engine::disk::FileSystem) that an engine is given; [`World`] is the hand that breaks it.
 
 mod file;
 mod fs;

@@ -3,7 +3,7 @@
 //! # Constraints
 //!
 //! * An examination changes no byte: files are opened for reading alone, and the catalog's store, which repairs its file
-//!   when it opens it, works on an [overlay](overlay) in memory.
+//!   when it opens it, works on an [`overlay`] in memory.
 //! * It reads every byte once, in one pass, in memory that does not grow with the log: what it shows of the catalog's values and
 //!   of the log's frames goes to an [`Observer`].
 //! * A repair first copies what it is about to change, or moves it, into a directory of its own; it changes one file after
