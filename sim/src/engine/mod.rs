@@ -42,7 +42,7 @@ pub fn run(seed: u64, keep_history: bool) -> Outcome {
     let mut owed = Owed::default();
     let mut switches = 0;
     let mut violation = None;
-    let last = Life::quiet(&chance);
+    let last = Life::quiet();
     for life in plan.lives.iter().chain([&last, &last]) {
         let ran = baton::run(chance.clone(), |threads| {
             live(&world, threads, &chance, &plan, life, &mut owed)

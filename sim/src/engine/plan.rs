@@ -110,7 +110,7 @@ impl Life {
     }
 
     /// One in which nothing goes wrong.
-    pub(super) fn quiet(_chance: &Chance) -> Self {
+    pub(super) fn quiet() -> Self {
         Life::default()
     }
 }

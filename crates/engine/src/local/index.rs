@@ -21,7 +21,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::format::{Kind, stored};
+use super::format::{Kind, SegmentHeader, stored};
 use crate::{
     clock::Timestamp,
     log::{LaneId, LaneUsage, Position},
@@ -151,6 +151,17 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    /// As its file has it, with the true `end`.
+    pub(crate) fn header(&self) -> SegmentHeader {
+        SegmentHeader {
+            kind: self.kind,
+            id: self.id,
+            nonce: self.nonce,
+            base: self.base,
+            end: self.end,
+        }
+    }
+
     pub(crate) fn row(&self, lane: LaneId) -> Option<&Row> {
         let index = self.rows.binary_search_by_key(&lane, |row| row.lane).ok()?;
         Some(&self.rows[index])

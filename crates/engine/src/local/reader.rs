@@ -23,7 +23,7 @@ use super::{
     Shared,
     disk::DiskFile,
     footer::{self, Block, FooterReader},
-    format::{self, FRAME_HEADER, FrameHeader, SegmentHeader},
+    format::{self, FRAME_HEADER, FrameHeader},
     index::{Entry, Located, Row, Segment},
     scan::scan,
     segment,
@@ -307,14 +307,7 @@ pub(crate) fn read_alone(file: &DiskFile, entry: &Entry) -> Result<Bytes, &'stat
 /// A lane's entries in a segment whose index is damaged. Where the scan finds fewer than the row has, the rest lies
 /// in holes that do not say whose they are: for each such hole there is an entry that is lost.
 pub(crate) fn scan_lane(file: &DiskFile, segment: &Segment, row: &Row) -> io::Result<Vec<Entry>> {
-    let header = SegmentHeader {
-        kind: segment.kind,
-        id: segment.id,
-        nonce: segment.nonce,
-        base: segment.base,
-        end: segment.end,
-    };
-    let mut found = scan(file, &header, Some(segment.data_end), true)?;
+    let mut found = scan(file, &segment.header(), Some(segment.data_end), true)?;
     let mut entries = found.lanes.remove(&row.lane).unwrap_or_default();
     if entries.len() as u64 >= row.totals().entries {
         return Ok(entries);

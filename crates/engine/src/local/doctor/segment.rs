@@ -130,13 +130,7 @@ fn unsealed(
 }
 
 fn sealed(file: &DiskFile, segment: &Segment, last: bool) -> io::Result<Assessment> {
-    let header = SegmentHeader {
-        kind: segment.kind,
-        id: segment.id,
-        nonce: segment.nonce,
-        base: segment.base,
-        end: segment.end,
-    };
+    let header = segment.header();
     let data_end = u64::from(segment.data_end);
     let mut index_troubles = Vec::new();
     let mut index_trouble = |offset, why| index_troubles.push(Trouble::Index(offset, why));
