@@ -174,7 +174,7 @@ class Node:
         )
         assert done.stdout, done.stderr
         found = json.loads(done.stdout)
-        assert done.returncode == (0 if found["healthy"] else 1), found
+        assert done.returncode == (0 if found["healthy"] else 1), json.dumps(found, indent=1)
         return found
 
     def __enter__(self) -> "Node":

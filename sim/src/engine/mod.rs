@@ -95,7 +95,7 @@ async fn live(
     let (engine, report) = match opened {
         Ok(opened) => opened,
         Err(error) => {
-            owed.untold |= owed.rotten;
+            owed.died_opening();
             return may_refuse(world, life, &error);
         }
     };

@@ -38,8 +38,6 @@ pub(super) struct Owed {
     damaged: Vec<(Option<LaneId>, Position, Position)>,
     /// Something rotted.
     pub(super) rotten: bool,
-    /// Something rotted, and a recovery that found it died before it could tell us: it told its log of events.
-    pub(super) untold: bool,
     /// Reads failed, perhaps as often as it takes to be taken for damage; nothing may be lost by that.
     pub(super) misread: bool,
     acknowledged: u64,
@@ -293,8 +291,7 @@ impl Owed {
             .frames
             .range((lane, keep_from)..=(lane, Position(u64::MAX)))
         {
-            let told = self.untold || self.is_damaged(lane, position);
-            if there.get(&position) != Some(number) && !told {
+            if there.get(&position) != Some(number) && !self.is_damaged(lane, position) {
                 return violated(format!("lane {lane} lost frame {number} at {position}"));
             }
         }
@@ -311,6 +308,19 @@ impl Owed {
             return violated(format!("lane {lane} ends at {}, not {end:?}", usage.end));
         }
         Ok(())
+    }
+
+    /// A recovery died before it gave its report. What it found of rot it told its log of events alone, so any frame of
+    /// before may be damaged; those that come later may not.
+    pub(super) fn died_opening(&mut self) {
+        if self.rotten {
+            // The last of each lane stands.
+            let ends: BTreeMap<_, _> = self.frames.keys().copied().collect();
+            let damaged = ends
+                .into_iter()
+                .map(|(lane, last)| (Some(lane), Position(0), last));
+            self.damaged.extend(damaged);
+        }
     }
 
     fn is_damaged(&self, lane: LaneId, position: Position) -> bool {

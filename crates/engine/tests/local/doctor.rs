@@ -14,7 +14,7 @@ use hydrant_engine::{
     local::disk::{Disk, Op},
 };
 
-use super::{close, config, damage::segments, frame, open, read, read_all, scratch};
+use super::{close, config, damage::segments, frame, open, read, read_all, scratch, shrinks_to};
 
 const LANE: LaneId = LaneId(1);
 const OTHER: LaneId = LaneId(2);
@@ -588,6 +588,28 @@ async fn what_a_crash_leaves_is_no_damage() {
                 .any(|it| it.offset == Some(end as u64))
         );
     }
+    close(engine).await;
+}
+
+/// The segment that is written to begins where the copy of all before it ends.
+#[tokio::test]
+async fn what_comes_after_a_compaction_is_not_taken_for_compacted() {
+    let dir = scratch();
+    let (engine, _) = open(dir.path()).await;
+    let mut last = Position::START;
+    // Several segments, little of which is needed any more.
+    for number in 0..7 {
+        engine.log.append(LANE, frame(number, 40)).await.unwrap();
+        last = engine.log.append(OTHER, frame(number, 3000)).await.unwrap();
+    }
+    engine.log.trim(OTHER, last.next()).await.unwrap();
+    shrinks_to(&engine, 28 << 10).await;
+    engine.log.append(LANE, frame(7, 40)).await.unwrap();
+    let copy = scratch();
+    crate::model::copy_dir(dir.path(), copy.path()).unwrap();
+    let diagnosis = examine(copy.path());
+    assert_eq!(diagnosis.lanes[&LANE].frames, 8, "{diagnosis:#?}");
+    assert_eq!(diagnosis.findings.len(), 1, "{:#?}", diagnosis.findings);
     close(engine).await;
 }
 

@@ -138,12 +138,13 @@ pub(super) fn examine(
 }
 
 impl Part {
-    /// Whether this one, made by compaction, stands for `other`.
+    /// Whether this one, made by compaction, stands for `other`. Where `other` ends need not be known: ranges of positions
+    /// do not overlap but for this. One that begins where this one ends comes after it.
     fn supersedes(&self, other: &Part) -> bool {
         self.kind == Kind::Compacted
             && other.id < self.id
-            && self.base <= other.base
-            && other.base.max(other.end) <= self.end
+            && (self.base..self.end).contains(&other.base)
+            && other.end <= self.end
     }
 }
 
