@@ -70,6 +70,16 @@ def test_a_wrong_payload_hash_header(wire):
         refused(answer, "InvalidSignatureException")
 
 
+@pytest.mark.parametrize("send_payload_hash", [False, True])
+def test_another_body_than_the_signed_one(node, send_payload_hash):
+    """The header may hold what was signed: what counts is what arrived."""
+    wire = node.wire()
+    headers = {"Host": "h", "Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "Firehose_20150804.ListDeliveryStreams"}
+    headers = wire.signer.headers("POST", "/", headers, b'{"Limit":1}', send_payload_hash=send_payload_hash)
+    assert wire.send("POST", "/", headers, b'{"Limit":1}').status == 200
+    refused(wire.send("POST", "/", headers, b'{"Limit":2}'), "InvalidSignatureException")
+
+
 def test_inner_spaces_of_header_values_are_collapsed(wire):
     wire.call("ListDeliveryStreams", {}, headers={"User-Agent": "  a    b   c  "}).ok()
 

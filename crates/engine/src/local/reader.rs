@@ -304,11 +304,13 @@ pub(crate) fn read_alone(file: &DiskFile, entry: &Entry) -> Result<Bytes, &'stat
     read_run(file, std::slice::from_ref(entry)).map_err(|_| "the disk cannot read it")
 }
 
-/// A lane's entries in a segment whose index is damaged. Where the scan finds fewer than the row has, the rest lies
-/// in holes that do not say whose they are: for each such hole there is an entry that is lost.
+/// A lane's entries in a segment whose index is damaged: those that the index had. What lies there besides was trimmed
+/// before the segment was sealed. Where the scan finds fewer than the row has, the rest lies in holes that do not say
+/// whose they are: for each such hole there is an entry that is lost.
 pub(crate) fn scan_lane(file: &DiskFile, segment: &Segment, row: &Row) -> io::Result<Vec<Entry>> {
     let mut found = scan(file, &segment.header(), Some(segment.data_end), true)?;
     let mut entries = found.lanes.remove(&row.lane).unwrap_or_default();
+    entries.retain(|entry| (row.first..=row.last).contains(&entry.position));
     if entries.len() as u64 >= row.totals().entries {
         return Ok(entries);
     }

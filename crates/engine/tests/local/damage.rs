@@ -87,6 +87,24 @@ async fn what_is_appended_after_a_loss_lies_above_what_was_trimmed() {
     close(engine).await;
 }
 
+/// Without its index a segment is scanned, and there lie frames, too, that were forgotten before it was sealed.
+#[tokio::test]
+async fn a_trim_by_a_damaged_index_forgets_nothing_else() {
+    let scratch = scratch();
+    let (engine, _) = open(scratch.path()).await;
+    let mut frames = fill(&engine, 20, 100).await;
+    engine.log.trim(LANE, frames[15].0).await.unwrap();
+    // More than one segment: the first is sealed.
+    frames.extend(fill(&engine, 100, 100).await);
+    let first = segments(scratch.path()).remove(0);
+    // The first lane's index begins after the footer's head.
+    flip(&first, find(&first, b"HYDRFTR\0") + 26);
+    engine.log.trim(LANE, frames[18].0).await.unwrap();
+    assert!(read(&*engine.log, LANE).await == frames[18..]);
+    assert_eq!(engine.log.lane_usage(LANE).frames, 102);
+    close(engine).await;
+}
+
 /// All but the damaged frame are read; it is shown as one error in its place.
 fn assert_one_lost(
     found: Vec<Result<(Position, Frame), LogError>>,

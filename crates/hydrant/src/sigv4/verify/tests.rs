@@ -177,6 +177,16 @@ fn a_header_with_the_hash_must_hold_the_hash() {
 }
 
 #[test]
+fn a_header_with_the_hash_of_what_was_signed_does_not_excuse_another_body() {
+    let signed = Recorded::new(LIST);
+    let hash = sha256_hex(signed.body.as_bytes());
+    let mut sent = signed.with("x-amz-content-sha256", &hash);
+    sent.verify().unwrap();
+    sent.body = r#"{"Limit":1}"#;
+    assert_eq!(sent.refused(), AuthError::Mismatch);
+}
+
+#[test]
 fn missing_parts_are_named_all_at_once() {
     let recorded = Recorded::new(LIST);
     assert_eq!(
