@@ -6,8 +6,10 @@
 //! every older segment in its range, and a crash that leaves those behind loses nothing and doubles
 //! nothing: the next open deletes them.
 //!
-//! The price is bounded: a segment is copied when at least half of it is dead, so that each byte copied gives
-//! back at least one; what was copied is copied again only while it is small.
+//! The price is bounded: segments are copied when at least half of what they take is dead, so that each byte copied gives
+//! back at least one; what was copied is copied again only while it is small. And as long as there is room, only when a
+//! whole segment's worth is given back: what is half dead because its lane is delivered in order will soon be dead
+//! altogether, and to copy it would be for nothing.
 
 use std::{
     collections::BTreeMap,
@@ -74,21 +76,25 @@ pub(crate) async fn keep(shared: &Shared, clock: &dyn Clock, _lock: Arc<DirLock>
 /// Neighbouring segments that are worth copying together.
 fn pick(shared: &Shared) -> Option<Vec<Arc<Segment>>> {
     let state = shared.state();
+    let settings = &shared.settings;
+    let least = match state.is_short(settings) {
+        // Segments that are little more than header and footer are not worth a copy by themselves.
+        true => 4 * u64::from(DATA_START),
+        false => settings.segment_bytes,
+    };
     let mut run = Run::default();
     for slot in state.segments.values() {
-        if !eligible(slot, shared.settings.segment_bytes)
-            || !run.has_room(slot, shared.settings.segment_bytes)
-        {
-            if run.worth_it() {
+        if !eligible(slot, settings.segment_bytes) || !run.has_room(slot, settings.segment_bytes) {
+            if run.gives_back(least) {
                 break;
             }
             run = Run::default();
         }
-        if eligible(slot, shared.settings.segment_bytes) {
+        if eligible(slot, settings.segment_bytes) {
             run.add(slot);
         }
     }
-    run.worth_it().then_some(run.segments)
+    run.gives_back(least).then_some(run.segments)
 }
 
 fn eligible(slot: &Slot, segment_bytes: u64) -> bool {
@@ -115,7 +121,8 @@ impl Run {
         self.file_bytes += slot.segment.file_bytes;
     }
 
-    fn worth_it(&self) -> bool {
+    /// Whether to copy it gives back `least` bytes and as many as are copied, or makes one small file of many.
+    fn gives_back(&self, least: u64) -> bool {
         let lanes: usize = self
             .segments
             .iter()
@@ -127,8 +134,7 @@ impl Run {
             + footer::bound(self.live.entries, lanes as u64);
         let freed = self.file_bytes.saturating_sub(after);
         let halved = freed >= self.live.stored && freed * 2 >= self.file_bytes;
-        // Segments that are little more than header and footer are not worth a copy by themselves.
-        (halved && freed > 4 * u64::from(DATA_START)) || self.segments.len() >= MANY
+        (halved && freed > least) || self.segments.len() >= MANY
     }
 }
 

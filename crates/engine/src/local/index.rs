@@ -21,11 +21,17 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::format::{Kind, SegmentHeader, stored};
+use super::{
+    Settings,
+    format::{Kind, SegmentHeader, stored},
+};
 use crate::{
     clock::Timestamp,
     log::{LaneId, LaneUsage, Position},
 };
+
+/// With room for so many segments space is not short.
+const SPARE_SEGMENTS: u64 = 4;
 
 /// Where a frame lies in its segment, and what is known of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -309,6 +315,13 @@ impl State {
             0 => self.active.file_bytes,
             _ => 0,
         }
+    }
+
+    /// Whether the next segments may find no room.
+    pub(crate) fn is_short(&self, settings: &Settings) -> bool {
+        let next = SPARE_SEGMENTS * settings.segment_bytes;
+        let allowed = settings.max_log_bytes.unwrap_or(u64::MAX);
+        self.refused > 0 || self.disk_bytes.saturating_add(next) > allowed
     }
 
     /// The lane, unless it was removed. A lane begins to exist when somebody asks for it.

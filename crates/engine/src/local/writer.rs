@@ -217,6 +217,8 @@ impl Writer {
                 Err(RollError::Full(why)) => {
                     // A smaller one behind it may still have room.
                     self.shared.state().refused = self.least_for(need);
+                    // What it leaves alone while there is room may make some now.
+                    self.shared.wake_keeper();
                     if let Some(request) = waiting.pop_front() {
                         request.answer(Err(LogError::Full(why)));
                     }

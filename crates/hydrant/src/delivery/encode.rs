@@ -92,8 +92,8 @@ impl SpanBody {
         self.void.load(Ordering::Relaxed)
     }
 
-    /// Record data of the span, back to back, in pieces of at least [`CHUNK`] but for the last one.
-    fn records(&self) -> BoxStream<'static, Result<Bytes, BodyError>> {
+    /// Record data of the span, back to back, frame by frame.
+    fn frames(&self) -> BoxStream<'static, Result<Bytes, BodyError>> {
         let mut frames = self
             .log
             .read(self.lane, self.intent.span.start..self.intent.span.end);
@@ -103,20 +103,12 @@ impl SpanBody {
         void.store(false, Ordering::Relaxed);
         Box::pin(async_stream::stream! {
             let (mut some, mut records) = (false, 0);
-            let mut chunk = BytesMut::new();
             while let Some(frame) = frames.next().await {
                 match frame {
                     Ok((_, frame)) => {
                         some |= frame.bytes() > 0;
                         records += frame.records() as u64;
-                        if chunk.is_empty() && frame.bytes() >= CHUNK {
-                            yield Ok(frame.payload().clone());
-                            continue;
-                        }
-                        chunk.extend_from_slice(frame.payload());
-                        if chunk.len() >= CHUNK {
-                            yield Ok(chunk.split().freeze());
-                        }
+                        yield Ok(frame.payload().clone());
                     }
                     Err(error @ LogError::Damaged { .. }) => {
                         damaged.fetch_add(1, Ordering::Relaxed);
@@ -136,15 +128,34 @@ impl SpanBody {
                     "records that the log once had are gone from it, and left out of their object"
                 );
             }
-            if !chunk.is_empty() {
-                yield Ok(chunk.freeze());
-            }
             if !some {
                 void.store(true, Ordering::Relaxed);
                 yield Err(BodyError("no record can be read".to_owned()));
             }
         })
     }
+}
+
+/// The same bytes in pieces of at least [`CHUNK`] but for the last one.
+fn joined(
+    mut frames: BoxStream<'static, Result<Bytes, BodyError>>,
+) -> BoxStream<'static, Result<Bytes, BodyError>> {
+    Box::pin(async_stream::try_stream! {
+        let mut chunk = BytesMut::new();
+        while let Some(frame) = frames.next().await.transpose()? {
+            if chunk.is_empty() && frame.len() >= CHUNK {
+                yield frame;
+                continue;
+            }
+            chunk.extend_from_slice(&frame);
+            if chunk.len() >= CHUNK {
+                yield chunk.split().freeze();
+            }
+        }
+        if !chunk.is_empty() {
+            yield chunk.freeze();
+        }
+    })
 }
 
 impl fmt::Debug for SpanBody {
@@ -159,9 +170,9 @@ impl fmt::Debug for SpanBody {
 
 impl Body for SpanBody {
     fn open(&self) -> BoxStream<'static, Result<Bytes, BodyError>> {
-        let records = self.records();
+        let frames = self.frames();
         if self.format == CompressionFormat::Uncompressed {
-            return records;
+            return joined(frames);
         }
         let (format, level, entry) = (self.format, self.level, self.entry.clone());
         let threads = self.threads.clone();
@@ -169,23 +180,23 @@ impl Body for SpanBody {
             let capacity = usize::try_from(self.intent.bytes).unwrap_or_default();
             let work = move |input| compress::whole(format, level, &entry, input);
             Box::pin(futures::stream::once(whole(
-                threads, records, capacity, work,
+                threads, frames, capacity, work,
             )))
         } else {
-            in_pieces(threads, records, format, level, entry)
+            in_pieces(threads, joined(frames), format, level, entry)
         }
     }
 }
 
 async fn whole(
     threads: Arc<dyn Threads>,
-    mut records: BoxStream<'static, Result<Bytes, BodyError>>,
+    mut frames: BoxStream<'static, Result<Bytes, BodyError>>,
     capacity: usize,
     compress: impl FnOnce(Vec<u8>) -> Result<Vec<u8>, CompressError> + Send + 'static,
 ) -> Result<Bytes, BodyError> {
     let mut input = Vec::with_capacity(capacity);
-    while let Some(bytes) = records.next().await {
-        input.extend_from_slice(&bytes?);
+    while let Some(frame) = frames.next().await {
+        input.extend_from_slice(&frame?);
     }
     blocking(&*threads, move || compress(input))
         .await

@@ -14,6 +14,10 @@ use hydrant_engine::{LaneId, Position};
 const VERSION: u8 = 1;
 const RAW_LEN: usize = 21;
 const CHECKED_LEN: usize = RAW_LEN - 2;
+/// Where the index begins.
+const INDEX: usize = CHECKED_LEN - 2;
+/// From here on the characters of two records of a frame differ.
+const OWN: usize = INDEX / 3 * 3;
 /// Characters of a RecordId.
 pub const RECORD_ID_LEN: usize = RAW_LEN / 3 * 4;
 
@@ -28,32 +32,63 @@ pub struct RecordId {
     pub index: u16,
 }
 
-impl RecordId {
-    /// Writes its text to `buffer` and gives it back, without allocating.
-    pub fn encode<'b>(&self, buffer: &'b mut [u8; RECORD_ID_LEN]) -> &'b str {
+/// Writes the RecordIds of one frame: what they have in common is made once.
+#[derive(Clone, Debug)]
+pub struct RecordIds {
+    raw: [u8; RAW_LEN],
+    /// The checksum of what is before the index.
+    common: crc32fast::Hasher,
+    text: [u8; RECORD_ID_LEN],
+}
+
+impl RecordIds {
+    /// The ids of the records of the frame at `position` of `lane`.
+    pub fn of(lane: LaneId, position: Position) -> Self {
         let mut raw = [0; RAW_LEN];
         raw[0] = VERSION;
-        raw[1..9].copy_from_slice(&self.lane.0.to_be_bytes());
-        raw[9..17].copy_from_slice(&self.position.0.to_be_bytes());
-        raw[17..19].copy_from_slice(&self.index.to_be_bytes());
-        let check = check(&raw);
-        raw[CHECKED_LEN..].copy_from_slice(&check);
-        // The buffer has exactly the length that 21 bytes need, and base64 is ASCII.
-        let written = URL_SAFE_NO_PAD
-            .encode_slice(raw, buffer)
-            .unwrap_or_default();
-        std::str::from_utf8(&buffer[..written]).unwrap_or_default()
+        raw[1..9].copy_from_slice(&lane.0.to_be_bytes());
+        raw[9..INDEX].copy_from_slice(&position.0.to_be_bytes());
+        let mut common = crc32fast::Hasher::new();
+        common.update(&raw[..INDEX]);
+        let mut ids = RecordIds {
+            raw,
+            common,
+            text: [0; RECORD_ID_LEN],
+        };
+        ids.write_text(0);
+        ids
+    }
+
+    /// The text of the id of the record at `index`, without allocating.
+    pub fn encode(&mut self, index: u16) -> &str {
+        self.raw[INDEX..CHECKED_LEN].copy_from_slice(&index.to_be_bytes());
+        let mut check = self.common.clone();
+        check.update(&self.raw[INDEX..CHECKED_LEN]);
+        self.raw[CHECKED_LEN..].copy_from_slice(&low_half(check.finalize()));
+        self.write_text(OWN);
+        std::str::from_utf8(&self.text).unwrap_or_default()
+    }
+
+    /// Writes the text of the bytes from `from` on, which is a multiple of 3: so many bytes are 4 characters.
+    fn write_text(&mut self, from: usize) {
+        // The text has exactly the length that the bytes need, and base64 is ASCII.
+        let text = &mut self.text[from / 3 * 4..];
+        let _ = URL_SAFE_NO_PAD.encode_slice(&self.raw[from..], text);
     }
 }
 
 fn check(raw: &[u8; RAW_LEN]) -> [u8; 2] {
-    let [_, _, high, low] = crc32fast::hash(&raw[..CHECKED_LEN]).to_be_bytes();
+    low_half(crc32fast::hash(&raw[..CHECKED_LEN]))
+}
+
+fn low_half(crc: u32) -> [u8; 2] {
+    let [_, _, high, low] = crc.to_be_bytes();
     [high, low]
 }
 
 impl fmt::Display for RecordId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.encode(&mut [0; RECORD_ID_LEN]))
+        f.write_str(RecordIds::of(self.lane, self.position).encode(self.index))
     }
 }
 
@@ -106,6 +141,16 @@ mod tests {
             text[at] = if text[at] == b'x' { b'y' } else { b'x' };
             let text = String::from_utf8(text).unwrap();
             prop_assert_eq!(text.parse::<RecordId>(), Err(InvalidRecordId));
+        }
+    }
+
+    #[test]
+    fn the_ids_of_a_frame() {
+        let (lane, position) = (LaneId(7), Position(42));
+        let mut ids = RecordIds::of(lane, position);
+        for index in [0, 1, 499, u16::MAX, 2] {
+            let id: RecordId = ids.encode(index).parse().unwrap();
+            assert_eq!((id.lane, id.position, id.index), (lane, position, index));
         }
     }
 

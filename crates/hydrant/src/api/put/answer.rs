@@ -11,7 +11,7 @@ use hydrant_engine::LaneId;
 use super::append::Appended;
 use crate::{
     api::ApiError,
-    stream::{RecordId, record_id::RECORD_ID_LEN},
+    stream::record_id::{RECORD_ID_LEN, RecordIds},
 };
 
 /// Longest entry of a stored record: `{"RecordId":""},` around the id.
@@ -22,9 +22,9 @@ const AROUND: usize = 96;
 /// The answer of `PutRecord`, whose one record is stored.
 pub(super) fn one(lane: LaneId, appended: &Appended) -> Bytes {
     let mut out = Vec::with_capacity(ENTRY + AROUND);
-    for id in ids(lane, appended).take(1) {
+    if let Some(&(position, _)) = appended.frames.first() {
         out.extend_from_slice(b"{\"RecordId\":\"");
-        out.extend_from_slice(id.encode(&mut [0; RECORD_ID_LEN]).as_bytes());
+        out.extend_from_slice(RecordIds::of(lane, position).encode(0).as_bytes());
         out.extend_from_slice(b"\",\"Encrypted\":false}");
     }
     out.into()
@@ -48,11 +48,14 @@ pub(super) fn batch(lane: LaneId, appended: &Appended, refused: &[(usize, ApiErr
         out,
         "{{\"Encrypted\":false,\"FailedPutCount\":{failed},\"RequestResponses\":["
     );
-    let mut id_text = [0; RECORD_ID_LEN];
-    for id in ids(lane, appended) {
-        out.extend_from_slice(b"{\"RecordId\":\"");
-        out.extend_from_slice(id.encode(&mut id_text).as_bytes());
-        out.extend_from_slice(b"\"},");
+    for &(position, records) in &appended.frames {
+        let mut ids = RecordIds::of(lane, position);
+        // A frame has `BATCH_RECORDS` records at most.
+        for index in 0..u16::try_from(records).unwrap_or(u16::MAX) {
+            out.extend_from_slice(b"{\"RecordId\":\"");
+            out.extend_from_slice(ids.encode(index).as_bytes());
+            out.extend_from_slice(b"\"},");
+        }
     }
     for (records, text) in &refused {
         for _ in 0..*records {
@@ -75,25 +78,12 @@ fn refusal(error: &ApiError) -> String {
     format!("{entry},")
 }
 
-fn ids(lane: LaneId, appended: &Appended) -> impl Iterator<Item = RecordId> {
-    appended
-        .frames
-        .iter()
-        .flat_map(move |&(position, records)| {
-            // A frame has `BATCH_RECORDS` records at most.
-            (0..u16::try_from(records).unwrap_or(u16::MAX)).map(move |index| RecordId {
-                lane,
-                position,
-                index,
-            })
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use hydrant_engine::Position;
 
     use super::*;
+    use crate::stream::RecordId;
 
     fn id(position: u64, index: u16) -> String {
         let (lane, position) = (LaneId(7), Position(position));

@@ -84,6 +84,18 @@ fn spelled(value: &Value, seed: u64) -> String {
     out
 }
 
+/// The same, with no character escaped but `/`, as clients write it.
+fn spelled_plainly(value: &Value, seed: u64) -> String {
+    let chance = hydrant_engine::Chance::seeded(seed);
+    let mut out = String::new();
+    let mut plain = || match chance.next_u64() as u8 {
+        escaping if escaping.is_multiple_of(16) => 2,
+        other => other,
+    };
+    spell(value, &mut plain, &mut out);
+    out
+}
+
 fn data() -> impl Strategy<Value = Value> {
     prop_oneof![
         20 => vec(any::<u8>(), 0..40).prop_map(|bytes| json!(STANDARD.encode(bytes))),
@@ -165,7 +177,7 @@ proptest! {
         let records_json: Vec<Value> =
             records.iter().map(|record| json!({ "Data": STANDARD.encode(record) })).collect();
         let value = json!({ "DeliveryStreamName": stream, "Records": records_json });
-        let body = spelled(&value, seed);
+        let body = spelled_plainly(&value, seed);
         prop_assert!(agree(Put::Batch, body.as_bytes())?);
         let request = scan::scan(Put::Batch, body.as_bytes()).map(outcome);
         let records: Vec<Bytes> = records.into_iter().map(Bytes::from).collect();
