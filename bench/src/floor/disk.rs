@@ -1,0 +1,39 @@
+//! What the disk alone takes.
+
+use std::{fs::File, io::Write, os::unix::fs::FileExt, path::Path, time::Duration};
+
+use anyhow::Result;
+use hydrant_engine::{Clock, SystemClock};
+
+use crate::stats::at;
+
+/// Seconds of one write of `bytes` bytes and its fdatasync, at the median of `count`, on the disk of `dir`. The file is as
+/// long as it gets and filled before, so that nothing but its data has to reach the disk; writes follow each other.
+pub(crate) fn fsync_p50(dir: &Path, bytes: usize, count: usize) -> Result<f64> {
+    let file = filled(dir, bytes * count)?;
+    let clock = SystemClock::new();
+    let piece = vec![b'x'; bytes];
+    let mut times = Vec::with_capacity(count);
+    for index in 0..count {
+        let started = clock.monotonic();
+        file.write_all_at(&piece, (index * bytes) as u64)?;
+        file.sync_data()?;
+        times.push(clock.monotonic() - started);
+    }
+    times.sort_unstable();
+    Ok(at(&times, 0.5).max(Duration::from_nanos(1).as_secs_f64()))
+}
+
+/// A file of `bytes` zeros in `dir`, on the disk, without a name.
+pub(crate) fn filled(dir: &Path, bytes: usize) -> Result<File> {
+    let mut file = tempfile::tempfile_in(dir)?;
+    let zeros = vec![0; 1 << 20];
+    let mut left = bytes;
+    while left > 0 {
+        let piece = left.min(zeros.len());
+        file.write_all(&zeros[..piece])?;
+        left -= piece;
+    }
+    file.sync_all()?;
+    Ok(file)
+}

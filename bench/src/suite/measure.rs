@@ -1,0 +1,26 @@
+//! What a run is measured in.
+
+use std::collections::BTreeMap;
+
+/// A run's figures by name.
+pub(crate) type Measures = BTreeMap<&'static str, f64>;
+
+pub(crate) const CPU_PER_GB: &str = "CPU s/GB";
+pub(crate) const MB_PER_S: &str = "acked MB/s";
+pub(crate) const DELIVERED_MB_PER_S: &str = "delivered MB/s";
+pub(crate) const RECORDS_PER_S: &str = "records/s";
+pub(crate) const RECORDS_PER_CORE_S: &str = "records per core-second";
+pub(crate) const CPU_US: &str = "CPU µs/record";
+pub(crate) const P50_MS: &str = "p50 ms";
+pub(crate) const P99_MS: &str = "p99 ms";
+pub(crate) const PEAK_RSS_MB: &str = "peak RSS MB";
+pub(crate) const MEDIAN_RSS_MB: &str = "median RSS MB";
+pub(crate) const DEVICE_BYTES: &str = "device bytes per record byte";
+pub(crate) const OBJECT_RATIO: &str = "record bytes per stored byte";
+pub(crate) const CORE_PERCENT: &str = "% of a core";
+pub(crate) const LOAD_CPU_PER_GB: &str = "load and sink CPU s/GB";
+pub(crate) const P50_OVER_FSYNC: &str = "p50 / p50 of write + fdatasync";
+pub(crate) const FSYNC_P50_MS: &str = "write + fdatasync p50 ms";
+pub(crate) const READY_MS: &str = "time to ready ms";
+pub(crate) const FIRST_ANSWER_MS: &str = "exec to first answer ms";
+pub(crate) const BACKLOG_GB: &str = "backlog GB";
