@@ -29,6 +29,8 @@ use crate::{
 
 /// Bytes that one fdatasync is for.
 const GROUP: usize = 512 << 10;
+/// Groups that the log file has room for; then it is written anew.
+const GROUPS: u64 = 64;
 /// Bytes of records in an object.
 const OBJECT: usize = 5 << 20;
 /// Bytes of records that the floor is measured with at scale 1.
@@ -99,7 +101,7 @@ pub(crate) fn measure(sink: &Sink, dir: &Path, scale: f64) -> Result<Measures> {
 /// CPU seconds for 10⁹ bytes of records, of: hash, scan, checksum, log, deflate, upload.
 fn parts(sink: &Sink, dir: &Path, bodies: &[Body], amount: f64) -> Result<[f64; 6]> {
     let mut spent = [0.0; 6];
-    let file = filled(dir, GROUP * 64)?;
+    let file = filled(dir, GROUP * GROUPS as usize)?;
     let mut compressor =
         Compressor::new(CompressionLvl::new(1).map_err(|_| anyhow!("no level 1"))?);
     let mut upload = TcpStream::connect(sink.address())?;
@@ -115,24 +117,25 @@ fn parts(sink: &Sink, dir: &Path, bodies: &[Body], amount: f64) -> Result<[f64; 
         std::hint::black_box(sum);
         object.extend_from_slice(&group[start..]);
         records += group.len() - start;
-        if group.len() >= GROUP {
+        while group.len() >= GROUP {
             timed(&mut spent[3], || {
-                let mut pieces = group.chunks(GROUP * 2);
-                let piece = pieces.next().unwrap_or_default();
-                file.write_all_at(piece, groups % 31 * (GROUP as u64 * 2))?;
+                file.write_all_at(&group[..GROUP], groups % GROUPS * GROUP as u64)?;
                 Ok(file.sync_data()?)
             })?;
             groups += 1;
-            group.clear();
+            group.drain(..GROUP);
         }
         if object.len() >= OBJECT {
-            timed(&mut spent[4], || {
-                packed.resize(compressor.gzip_compress_bound(object.len()), 0);
-                let length = compressor.gzip_compress(&object, &mut packed)?;
-                packed.truncate(length);
-                Ok(())
+            let bound = compressor.gzip_compress_bound(object.len());
+            if packed.len() < bound {
+                packed.resize(bound, 0);
+            }
+            let length = timed(&mut spent[4], || {
+                Ok(compressor.gzip_compress(&object, &mut packed)?)
             })?;
-            timed(&mut spent[5], || put(&mut upload, objects, &packed))?;
+            timed(&mut spent[5], || {
+                put(&mut upload, objects, &packed[..length])
+            })?;
             objects += 1;
             object.clear();
             if records as f64 >= amount {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     stats::{Spread, ratios, spread},
     suite::{
-        measure::{DEVICE_BYTES, Measures, PEAK_RSS_MB},
+        measure::*,
         targets::{self, ALL},
     },
 };
@@ -17,6 +17,17 @@ pub(crate) type Runs = Vec<(&'static str, Vec<Measures>)>;
 
 /// The floor's name in the table.
 pub(crate) const FLOOR: &str = "floor";
+
+/// What the table leaves out where it has no target; the JSON has it.
+const DETAILS: [&str; 7] = [
+    CORE_PERCENT,
+    CPU_US,
+    DELIVERED_MB_PER_S,
+    LOAD_CPU_PER_GB,
+    MEDIAN_RSS_MB,
+    OBJECT_RATIO,
+    RECORDS_PER_CORE_S,
+];
 
 /// The table of medians, with the targets.
 pub(crate) fn table(runs: &Runs) -> String {
@@ -28,6 +39,9 @@ pub(crate) fn table(runs: &Runs) -> String {
                 continue;
             };
             let target = targets::of(row, measure);
+            if target.is_none() && DETAILS.contains(&measure) {
+                continue;
+            }
             let sign = |better| {
                 if better == targets::Better::Lower {
                     '≤'
@@ -135,7 +149,6 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::suite::measure::CPU_PER_GB;
 
     fn run(value: f64) -> Measures {
         Measures::from([(CPU_PER_GB, value)])
