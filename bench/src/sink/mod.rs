@@ -26,6 +26,9 @@ const HEAD_BYTES: usize = 64 << 10;
 /// An object: its parts, in order.
 pub(crate) type Object = Vec<Arc<Vec<u8>>>;
 
+/// What came of an upload so far, by part number.
+type Parts = BTreeMap<u32, Arc<Vec<u8>>>;
+
 /// A running sink; it ends with the process.
 #[derive(Clone, Debug)]
 pub(crate) struct Sink {
@@ -37,7 +40,7 @@ pub(crate) struct Sink {
 struct Store {
     next: AtomicU64,
     objects: Mutex<BTreeMap<String, Object>>,
-    uploads: Mutex<HashMap<u64, BTreeMap<u32, Arc<Vec<u8>>>>>,
+    uploads: Mutex<HashMap<u64, Parts>>,
 }
 
 impl Sink {
@@ -128,7 +131,7 @@ impl Store {
             }
             Asked::Begin(_) => {
                 let id = next();
-                locked(&self.uploads).insert(id, BTreeMap::new());
+                locked(&self.uploads).insert(id, Parts::new());
                 let text = format!(
                     "<InitiateMultipartUploadResult><Bucket>b</Bucket><Key>k</Key><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
                 );
