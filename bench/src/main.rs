@@ -93,6 +93,7 @@ fn table(args: &TableArgs) -> Result<()> {
             floors.push(floor::measure(&bench.sink, &bench.dir, bench.scale)?);
         }
     }
+    report::over_floor(&mut runs, &floors);
     if !floors.is_empty() {
         runs.push((FLOOR, floors));
     }
@@ -120,10 +121,9 @@ fn compare(args: &CompareArgs) -> Result<()> {
 }
 
 fn sweep(args: &SweepArgs) -> Result<()> {
-    write(
-        &args.out,
-        &sweep::csv(&bench(&args.common)?, &args.hydrant)?,
-    )
+    let path = &args.out;
+    let mut out = fs::File::create(path).with_context(|| path.display().to_string())?;
+    sweep::csv(&bench(&args.common)?, &args.hydrant, &mut out)
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

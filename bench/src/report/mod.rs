@@ -66,6 +66,20 @@ pub(crate) fn table(runs: &Runs) -> String {
     text
 }
 
+/// Adds to each run how its CPU time compares with the floor of its round, which saw the same machine.
+pub(crate) fn over_floor(runs: &mut Runs, floors: &[Measures]) {
+    for (row, rounds) in runs {
+        let Some(beneath) = floor_of(row) else {
+            continue;
+        };
+        for (round, floor) in rounds.iter_mut().zip(floors) {
+            if let (Some(cpu), Some(floor)) = (round.get(CPU_PER_GB), floor.get(beneath)) {
+                round.insert(OVER_FLOOR, cpu / floor);
+            }
+        }
+    }
+}
+
 /// The largest memory of each round over all rows, and the most device bytes over the batch rows.
 fn worst(runs: &Runs) -> Vec<Measures> {
     let rounds = runs
@@ -159,6 +173,19 @@ mod tests {
         let text = table(&vec![("batch-1k-gzip", vec![run(9.0), run(7.0), run(5.0)])]);
         let row = "| batch-1k-gzip | CPU s/GB | 7.00 (5.00–9.00) | ≤ 7.30 (4.60) | met |";
         assert!(text.contains(row), "{text}");
+    }
+
+    #[test]
+    fn a_run_is_compared_with_the_floor_of_its_round() {
+        let mut runs = vec![
+            ("batch-1k-gzip", vec![run(8.0), run(9.0)]),
+            ("put-64", vec![run(8.0)]),
+        ];
+        let floors = [4.0, 3.0].map(|sum| Measures::from([(FLOOR_1K, sum)]));
+        over_floor(&mut runs, &floors);
+        let found = values(&runs[0].1, OVER_FLOOR);
+        assert_eq!(found, [2.0, 3.0]);
+        assert!(values(&runs[1].1, OVER_FLOOR).is_empty());
     }
 
     #[test]

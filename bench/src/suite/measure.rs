@@ -24,3 +24,17 @@ pub(crate) const FSYNC_P50_MS: &str = "write + fdatasync p50 ms";
 pub(crate) const READY_MS: &str = "time to ready ms";
 pub(crate) const FIRST_ANSWER_MS: &str = "exec to first answer ms";
 pub(crate) const BACKLOG_GB: &str = "backlog GB";
+pub(crate) const OVER_FLOOR: &str = "CPU / floor of the same round";
+pub(crate) const FLOOR_1K: &str = "1k: sum s/GB";
+pub(crate) const FLOOR_1K_PLAIN: &str = "1k: sum without deflate s/GB";
+pub(crate) const FLOOR_250: &str = "250: sum s/GB";
+
+/// The floor's measure that is beneath a row.
+pub(crate) fn floor_of(row: &str) -> Option<&'static str> {
+    match row {
+        "batch-1k-gzip" => Some(FLOOR_1K),
+        "batch-1k-plain" => Some(FLOOR_1K_PLAIN),
+        "batch-250-gzip" => Some(FLOOR_250),
+        _ => None,
+    }
+}

@@ -1,6 +1,6 @@
 //! One parameter at a time, everything else as usual.
 
-use std::{fmt::Write as _, path::Path};
+use std::{io::Write, path::Path};
 
 use anyhow::Result;
 
@@ -85,18 +85,18 @@ fn sized(mut workload: Workload) -> Workload {
     workload
 }
 
-/// Measures all points and gives the CSV.
-pub(crate) fn csv(bench: &Bench, binary: &Path) -> Result<String> {
-    let mut text = format!("parameter,value,{}\n", COLUMNS.join(","));
+/// Measures all points and writes them as CSV, each as soon as it is known.
+pub(crate) fn csv(bench: &Bench, binary: &Path, out: &mut impl Write) -> Result<()> {
+    writeln!(out, "parameter,value,{}", COLUMNS.join(","))?;
     for point in points() {
         let measures = bench.load(binary, &point.workload.scaled(bench.scale))?;
         let values =
             COLUMNS.map(|column| measures.get(column).map_or(String::new(), f64::to_string));
         let line = format!("{},{},{}", point.parameter, point.value, values.join(","));
         eprintln!("{line}");
-        let _ = writeln!(text, "{line}");
+        writeln!(out, "{line}")?;
     }
-    Ok(text)
+    Ok(())
 }
 
 #[cfg(test)]
