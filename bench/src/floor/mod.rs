@@ -37,7 +37,7 @@ const OBJECT: usize = 5 << 20;
 /// Bytes of records that the floor is measured with at scale 1.
 const AMOUNT: f64 = 500e6;
 /// Bare writes whose median counts.
-const FSYNCS: usize = 500;
+const FSYNCS: usize = 4000;
 
 /// Standard base64 with padding, as fast as this machine can.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

@@ -34,8 +34,8 @@ use crate::{
 
 /// Different request bodies: enough that no cache of one body helps.
 pub(crate) const BODIES: usize = 64;
-/// How many bare writes `put-1` is compared with, before and after.
-const FSYNCS: usize = 500;
+/// How many bare writes `put-1` is compared with at most, before and after: enough that a moment's load does not decide.
+const FSYNCS: usize = 4000;
 /// Between two looks at resident memory.
 const SAMPLE: Duration = Duration::from_millis(100);
 
