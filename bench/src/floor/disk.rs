@@ -4,17 +4,29 @@ use std::{fs::File, io::Write, os::unix::fs::FileExt, path::Path, time::Duration
 
 use anyhow::Result;
 use hydrant_engine::{Clock, SystemClock};
+use rustix::fs::FallocateFlags;
 
 use crate::stats::at;
 
 /// Longest that bare writes are measured.
 const LONGEST: Duration = Duration::from_secs(3);
 
+/// What the file is before it is written to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Space {
+    /// Full of zeros: nothing but the data has to reach the disk.
+    Filled,
+    /// Only reserved, so that the file system notes with each sync what is written now.
+    Reserved,
+}
+
 /// Seconds of one write of `bytes` bytes and its fdatasync, at the median of `count`, on the disk of `dir`. The file is as
-/// long as it gets and filled before, so that nothing but its data has to reach the disk; writes follow each other. On a
-/// slow or busy disk fewer than `count` are made.
-pub(crate) fn fsync_p50(dir: &Path, bytes: usize, count: usize) -> Result<f64> {
-    let file = filled(dir, bytes * count)?;
+/// long as it gets before; writes follow each other. On a slow or busy disk fewer than `count` are made.
+pub(crate) fn fsync_p50(dir: &Path, space: Space, bytes: usize, count: usize) -> Result<f64> {
+    let file = match space {
+        Space::Filled => filled(dir, bytes * count)?,
+        Space::Reserved => reserved(dir, bytes * count)?,
+    };
     let clock = SystemClock::new();
     let piece = vec![b'x'; bytes];
     let mut times = Vec::with_capacity(count);
@@ -42,6 +54,14 @@ pub(crate) fn filled(dir: &Path, bytes: usize) -> Result<File> {
         file.write_all(&zeros[..piece])?;
         left -= piece;
     }
+    file.sync_all()?;
+    Ok(file)
+}
+
+/// A file of `bytes` bytes in `dir` that are reserved and not written, without a name.
+fn reserved(dir: &Path, bytes: usize) -> Result<File> {
+    let file = tempfile::tempfile_in(dir)?;
+    rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64)?;
     file.sync_all()?;
     Ok(file)
 }

@@ -18,7 +18,7 @@ use base64::{Engine as _, engine::general_purpose::PAD};
 use libdeflater::{CompressionLvl, Compressor};
 use rustix::time::{ClockId, clock_gettime};
 
-use self::disk::filled;
+use self::disk::{Space, filled, fsync_p50};
 use crate::{
     http,
     load::body::{Body, Recipe, bodies},
@@ -94,8 +94,15 @@ pub(crate) fn measure(sink: &Sink, dir: &Path, scale: f64) -> Result<Measures> {
                 .zip(parts.into_iter().chain([sum, sum - parts[4]])),
         );
     }
-    let p50 = disk::fsync_p50(dir, 1024, FSYNCS)?;
-    measures.insert("1 KiB write + fdatasync p50 ms", p50 * 1e3);
+    for (name, space) in [
+        ("1 KiB write + fdatasync p50 ms", Space::Filled),
+        (
+            "1 KiB write + fdatasync into reserved space p50 ms",
+            Space::Reserved,
+        ),
+    ] {
+        measures.insert(name, fsync_p50(dir, space, 1024, FSYNCS)? * 1e3);
+    }
     Ok(measures)
 }
 

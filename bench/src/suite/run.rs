@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     check,
-    floor::disk::fsync_p50,
+    floor::disk::{Space, fsync_p50},
     load::{
         self, Load,
         body::{Recipe, bodies},
@@ -83,8 +83,11 @@ impl Bench {
             seed: 1,
         });
         let bare = || match workload.beside_fsync {
-            true => fsync_p50(dir.path(), workload.record_bytes, FSYNCS).map(Some),
-            false => Ok(None),
+            true => [Space::Filled, Space::Reserved]
+                .into_iter()
+                .map(|space| fsync_p50(dir.path(), space, workload.record_bytes, FSYNCS))
+                .collect::<Result<Vec<f64>>>(),
+            false => Ok(Vec::new()),
         };
         let bare_before = bare()?;
         let node = Node::start(binary, dir.path())?;
@@ -155,10 +158,19 @@ impl Bench {
             (OBJECT_RATIO, bytes / found.bytes as f64),
             (LOAD_CPU_PER_GB, own / (bytes / 1e9)),
         ]);
-        if let (Some(one), Some(other)) = (bare_before, bare_after) {
-            // The lower one: what else the machine did meanwhile must not flatter the node.
-            let bare = one.min(other) * 1e3;
-            measures.extend([(FSYNC_P50_MS, bare), (P50_OVER_FSYNC, p50 / bare)]);
+        // The lower ones: what else the machine did meanwhile must not flatter the node.
+        let bare: Vec<f64> = bare_before
+            .iter()
+            .zip(&bare_after)
+            .map(|(one, other)| one.min(*other) * 1e3)
+            .collect();
+        if let [filled, reserved] = bare[..] {
+            measures.extend([
+                (FSYNC_P50_MS, filled),
+                (FSYNC_RESERVED_P50_MS, reserved),
+                (P50_OVER_FSYNC, p50 / filled),
+                (P50_OVER_RESERVED, p50 / reserved),
+            ]);
         }
         Ok(measures)
     }
