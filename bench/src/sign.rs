@@ -65,6 +65,22 @@ impl Signer {
     }
 }
 
+/// The head of a signed request of `target` with a body of `length` bytes.
+pub(crate) fn head(
+    signer: &Signer,
+    target: &str,
+    hash: &str,
+    length: usize,
+    now: Timestamp,
+) -> Vec<u8> {
+    let signed = signer.sign(target, hash, now);
+    format!(
+        "POST / HTTP/1.1\r\nhost: {}\r\ncontent-type: application/x-amz-json-1.1\r\nx-amz-date: {}\r\nx-amz-target: {target}\r\nauthorization: {}\r\ncontent-length: {length}\r\n\r\n",
+        signer.host, signed.date, signed.authorization,
+    )
+    .into_bytes()
+}
+
 /// The hex SHA-256 of `bytes`.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex::encode(digest::digest(&digest::SHA256, bytes))

@@ -14,7 +14,11 @@ pub(crate) struct Cost {
     pub(crate) cpu: f64,
     /// Resident memory at its highest, bytes.
     pub(crate) peak_rss: u64,
-    /// Bytes that it caused to be written to a device.
+    /// Resident memory now, bytes.
+    pub(crate) rss: u64,
+    /// Bytes that it made the page cache send to a device, counted when pages become dirty: a page that is written to
+    /// twice before it is written back counts once, a space that is only reserved does not count, and journals of the file
+    /// system are nobody's. File systems that fill what they reserve with zeros count those, too.
     pub(crate) written: u64,
 }
 
@@ -37,6 +41,7 @@ pub(crate) fn cost(pid: u32) -> Result<Cost> {
     Ok(Cost {
         cpu: (ticks(11) + ticks(12)) / TICKS,
         peak_rss: labelled(&read("status")?, "VmHWM:").unwrap_or(0) * 1024,
+        rss: labelled(&read("status")?, "VmRSS:").unwrap_or(0) * 1024,
         written: labelled(&read("io")?, "write_bytes:").unwrap_or(0),
     })
 }
