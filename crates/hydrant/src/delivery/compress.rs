@@ -10,7 +10,8 @@
 //!
 //! gzip and zip have two makers: libdeflate for objects that fit in memory ([`whole`]), since it is three
 //! times as fast at the same ratio, and a streaming one ([`Stream`]) for the others. Which one makes an
-//! object depends on the span's size alone, so that it is the same at every attempt.
+//! object depends on the span's size alone, so that it is the same at every attempt. With the feature `isal`, ISA-L
+//! makes what is GZIP at level 1 and fits in memory.
 
 use std::io::{self, Write};
 
@@ -46,15 +47,7 @@ pub(crate) fn whole(
 ) -> Result<Vec<u8>, CompressError> {
     match format {
         CompressionFormat::Uncompressed => Ok(input),
-        CompressionFormat::Gzip => {
-            let mut compressor = libdeflate(level)?;
-            let mut output = vec![0; compressor.gzip_compress_bound(input.len())];
-            let len = compressor
-                .gzip_compress(&input, &mut output)
-                .map_err(|error| CompressError(error.to_string()))?;
-            output.truncate(len);
-            Ok(output)
-        }
+        CompressionFormat::Gzip => gzip(level, &input),
         CompressionFormat::Zip => {
             let mut compressor = libdeflate(level)?;
             let mut data = vec![0; compressor.deflate_compress_bound(input.len())];
@@ -80,6 +73,32 @@ pub(crate) fn whole(
             Ok(output)
         }
     }
+}
+
+fn gzip(level: u32, input: &[u8]) -> Result<Vec<u8>, CompressError> {
+    #[cfg(feature = "isal")]
+    if level <= 1
+        && let Some(output) = gzip_isal(input)
+    {
+        return Ok(output);
+    }
+    let mut compressor = libdeflate(level)?;
+    let mut output = vec![0; compressor.gzip_compress_bound(input.len())];
+    let len = compressor
+        .gzip_compress(input, &mut output)
+        .map_err(|error| CompressError(error.to_string()))?;
+    output.truncate(len);
+    Ok(output)
+}
+
+/// `None` for what does not become smaller: it may need more room than it takes.
+#[cfg(feature = "isal")]
+fn gzip_isal(input: &[u8]) -> Option<Vec<u8>> {
+    let mut output = vec![0; input.len()];
+    let level = isal::CompressionLevel::One;
+    let len = isal::compress_into(input, &mut output, level, isal::Codec::Gzip).ok()?;
+    output.truncate(len);
+    Some(output)
 }
 
 fn libdeflate(level: u32) -> Result<Compressor, CompressError> {

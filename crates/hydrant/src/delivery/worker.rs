@@ -349,8 +349,7 @@ impl Worker {
         let intent = self.intent(&stream, buffer);
         if buffer.bytes == 0 {
             // Records without a byte make no object (SPEC §4.2).
-            self.keep_receipt(&intent, Outcome::Empty).await;
-            self.save().await?;
+            self.save_with(Some((&intent, Outcome::Empty))).await?;
             self.trim().await;
             return Ok(());
         }
@@ -421,7 +420,7 @@ impl Worker {
             return Ok(());
         };
         let mut owed = None;
-        match done {
+        let (intent, outcome) = match done {
             Done::Stopped => return Ok(()),
             Done::Stale => {
                 let stream = self.stream.borrow().clone();
@@ -440,20 +439,23 @@ impl Worker {
                 owed = self.owe(&intent).await?;
                 self.count_delivered(&intent);
                 self.count_damaged(damaged);
+                (intent, Outcome::Delivered)
             }
             Done::Void { damaged } => {
                 let intent = spans.remove(at);
-                self.keep_receipt(&intent, Outcome::Empty).await;
                 self.count_damaged(damaged);
+                (intent, Outcome::Empty)
             }
             Done::Expired(error) => {
                 let intent = spans.remove(at);
-                self.keep_receipt(&intent, Outcome::Expired).await;
                 self.count_expired(&intent, &error);
+                (intent, Outcome::Expired)
             }
-        }
+        };
         self.lane.done(start);
-        self.save().await?;
+        // With what is owed the receipt was kept already.
+        let receipt = owed.is_none().then_some((&intent, outcome));
+        self.save_with(receipt).await?;
         if let Some(owed) = owed {
             self.lane.pending.add([(start, owed)]);
         }
@@ -479,7 +481,6 @@ impl Worker {
     /// taken over meanwhile: it may have loaded that object already, and would load it again.
     async fn owe(&mut self, intent: &Intent) -> Result<Option<entry::Entry>, Ended> {
         let Some(owed) = entry::Entry::owed(intent) else {
-            self.keep_receipt(intent, Outcome::Delivered).await;
             return Ok(None);
         };
         let catalog = self.context.engine.catalog.clone();
@@ -543,7 +544,7 @@ impl Worker {
     }
 
     /// Receipts serve tracing only: one that cannot be kept does not hold delivery up.
-    async fn keep_receipt(&mut self, intent: &Intent, outcome: Outcome) {
+    fn keep_receipt(&self, intent: &Intent, outcome: Outcome) -> impl Future<Output = ()> + use<> {
         let receipt = SpanReceipt::new(
             intent.span,
             self.context.clock.now(),
@@ -551,11 +552,23 @@ impl Worker {
             (intent.destination.bucket(), &intent.key),
             (intent.records, intent.bytes),
         );
-        let catalog = &*self.context.engine.catalog;
-        if let Err(error) = receipts::keep(catalog, self.lane.id, intent.span.start, &receipt).await
-        {
-            tracing::warn!(stream = %self.lane.key, %error, "a receipt was not kept");
+        let (context, lane) = (self.context.clone(), self.lane.clone());
+        let start = intent.span.start;
+        async move {
+            let kept = receipts::keep(&*context.engine.catalog, lane.id, start, &receipt).await;
+            if let Err(error) = kept {
+                tracing::warn!(stream = %lane.key, %error, "a receipt was not kept");
+            }
         }
+    }
+
+    /// Keeps a receipt and saves the checkpoint. The catalog is asked for the receipt first, so that a checkpoint
+    /// without the span is never older; and for both at once, so that they cost one commit.
+    async fn save_with(&mut self, receipt: Option<(&Intent, Outcome)>) -> Result<(), Ended> {
+        let kept = receipt.map(|(intent, outcome)| self.keep_receipt(intent, outcome));
+        let kept = futures::future::OptionFuture::from(kept);
+        let (_, saved) = futures::join!(kept, self.save());
+        saved
     }
 
     /// Saves the checkpoint, however long it takes.
