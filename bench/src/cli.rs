@@ -31,6 +31,8 @@ pub(crate) enum Command {
     },
     /// Varies one parameter at a time and writes a CSV for bench/plot.py.
     Sweep(SweepArgs),
+    /// Counts instructions with valgrind and fails where they are many more than those that are committed.
+    Guard(GuardArgs),
 }
 
 /// What all that start nodes have in common.
@@ -97,6 +99,21 @@ pub(crate) struct SweepArgs {
     /// The CSV file.
     #[arg(long)]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GuardArgs {
+    /// The program to measure: a release build.
+    #[arg(long)]
+    pub(crate) hydrant: PathBuf,
+    /// The file of figures to hold it to.
+    #[arg(long, default_value = "bench/instructions.txt")]
+    pub(crate) figures: PathBuf,
+    /// Writes the file instead.
+    #[arg(long)]
+    pub(crate) write: bool,
     #[command(flatten)]
     pub(crate) common: Common,
 }

@@ -3,6 +3,7 @@
 mod check;
 mod cli;
 mod floor;
+mod guard;
 mod http;
 mod load;
 mod node;
@@ -52,6 +53,12 @@ fn main() -> Result<()> {
             }
         }
         Command::Sweep(args) => sweep(&args),
+        Command::Guard(args) => guard::run(
+            &bench(&args.common)?,
+            &args.hydrant,
+            &args.figures,
+            args.write,
+        ),
     }
 }
 

@@ -82,12 +82,24 @@ fn config_of(dir: &Path) -> PathBuf {
 impl Node {
     /// Starts `binary` on `dir`, which is configured, and waits until it is ready.
     pub(crate) fn start(binary: &Path, dir: &Path) -> Result<Node> {
+        Node::start_under(&[], binary, dir)
+    }
+
+    /// As [`start`](Self::start), as an argument of `wrapper`, a command.
+    pub(crate) fn start_under(wrapper: &[String], binary: &Path, dir: &Path) -> Result<Node> {
         let clock = SystemClock::new();
         let log = File::options()
             .create(true)
             .append(true)
             .open(dir.join("node.log"))?;
-        let mut command = Command::new(binary);
+        let mut command = match wrapper.split_first() {
+            Some((wrapper, arguments)) => {
+                let mut command = Command::new(wrapper);
+                command.args(arguments).arg(binary);
+                command
+            }
+            None => Command::new(binary),
+        };
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
             if name.starts_with("AWS_")
@@ -111,7 +123,7 @@ impl Node {
         let started = clock.monotonic();
         let child = command
             .spawn()
-            .with_context(|| format!("cannot start {}", binary.display()))?;
+            .with_context(|| format!("cannot start {} {}", wrapper.join(" "), binary.display()))?;
         let mut node = Node {
             child,
             api: String::new(),

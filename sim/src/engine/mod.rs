@@ -91,6 +91,7 @@ async fn live(
     } else {
         Faults::default()
     });
+    owed.misread |= life.faults_while_opening && life.faults.read > 0.0;
     let opened = Engine::open_with(config(plan), parts(world, &threads, chance)).await;
     let (engine, report) = match opened {
         Ok(opened) => opened,
@@ -200,9 +201,9 @@ fn parts(world: &World, threads: &Arc<dyn Threads>, chance: &Chance) -> EnginePa
     }
 }
 
-/// Whether what opening found can be: damage comes of rot alone.
-fn report_is_honest(report: &RecoveryReport, rotten: bool) -> Result<(), Violation> {
-    if !rotten && (!report.damage.is_empty() || report.damaged_lane_records > 0) {
+/// Whether what opening found can be: damage comes of rot, or of reads that failed.
+fn report_is_honest(report: &RecoveryReport, excused: bool) -> Result<(), Violation> {
+    if !excused && (!report.damage.is_empty() || report.damaged_lane_records > 0) {
         return Err(Violation(format!("damage without rot: {report:?}")));
     }
     Ok(())

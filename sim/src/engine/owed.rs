@@ -38,7 +38,7 @@ pub(super) struct Owed {
     damaged: Vec<(Option<LaneId>, Position, Position)>,
     /// Something rotted.
     pub(super) rotten: bool,
-    /// Reads failed, perhaps as often as it takes to be taken for damage; nothing may be lost by that.
+    /// Reads failed, perhaps as often as it takes to be taken for damage, which is told.
     pub(super) misread: bool,
     acknowledged: u64,
     next: u64,
@@ -166,7 +166,7 @@ impl Owed {
         report: &RecoveryReport,
         world: &World,
     ) -> Result<(), Violation> {
-        report_is_honest(report, self.rotten)?;
+        report_is_honest(report, self.rotten || self.misread)?;
         for damage in &report.damage {
             let (first, last) = damage
                 .positions

@@ -298,6 +298,32 @@ async fn a_read_that_fails_now_and_then_is_no_damage() {
     assert_eq!(damaged, 0);
 }
 
+/// What cannot be read at once but in pieces is whole: that the read failed proves nothing about free space.
+#[tokio::test]
+async fn a_large_read_that_fails_where_small_ones_do_not_is_no_damage() {
+    let dir = scratch();
+    let (engine, _) = open(dir.path()).await;
+    let frames = fill(&engine, 5, 700).await;
+    let crashed = crash(dir.path());
+    close(engine).await;
+    let large = |op: &Op<'_>| match op {
+        Op::Read { path, len, .. } if path.ends_with("0000000000000001.seg") && *len > 4096 => {
+            Err(io::Error::from_raw_os_error(5)) // EIO
+        }
+        _ => Ok(()),
+    };
+    let parts = EngineParts {
+        disk: Disk::with_hook(Arc::new(large)),
+        ..EngineParts::system().unwrap()
+    };
+    let (engine, report) = open_with(config(crashed.path()), parts).await;
+    assert_eq!(report.damage, []);
+    close(engine).await;
+    let (engine, _) = open(crashed.path()).await;
+    assert!(read(&*engine.log, LANE).await == frames);
+    close(engine).await;
+}
+
 #[tokio::test]
 async fn bytes_that_are_sound_when_they_are_read_again_are_no_damage() {
     let dir = scratch();

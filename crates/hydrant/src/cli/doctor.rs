@@ -10,7 +10,7 @@ use hydrant_engine::{
 };
 use serde_json::{Value, json};
 
-use super::output;
+use super::{output, printable::printable};
 use crate::{
     config::{ByteSize, DEFAULT_DATA_DIR},
     node::doctor::{self, Examination, Surroundings},
@@ -128,12 +128,13 @@ fn tell(found: &Examination, took: Duration) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A finding in a few lines, each with one thing to say.
+/// A finding in a few lines, each with one thing to say. Names in a directory that is damaged may be anything.
 fn told(finding: &Finding, streams: &HashMap<LaneId, String>) -> String {
-    let mut text = format!("{}: {finding}", finding.severity.as_str());
+    let found = finding.to_string();
+    let mut text = format!("{}: {}", finding.severity.as_str(), printable(&found, &[]));
     let mut add = |what: &str, words: &str| {
         if !words.is_empty() {
-            text.push_str(&format!("\n  {what}: {words}"));
+            text.push_str(&format!("\n  {what}: {}", printable(words, &[])));
         }
     };
     let stream = finding.lane.and_then(|lane| streams.get(&lane));

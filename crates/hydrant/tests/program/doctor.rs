@@ -156,6 +156,17 @@ async fn a_healthy_directory_is_said_to_be_healthy_and_a_running_node_is_left_al
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_strange_name_forges_no_line() {
+    let data = tempfile::tempdir().unwrap();
+    filled(data.path()).await;
+    fs::write(data.path().join("log/x\nfatal: y"), "").unwrap();
+    let (code, told) = doctor(data.path(), &[]);
+    assert_eq!(code, Some(0), "{told}");
+    let named = r"log/x\nfatal: y: not a file of this program's";
+    assert!(told.contains(named), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_frame_is_named_with_its_stream_and_costs_itself_alone() {
     let data = tempfile::tempdir().unwrap();
     let lines = filled(data.path()).await;

@@ -387,19 +387,22 @@ impl DiskFile {
             Err(error) => return Err(error),
         }
         let end = self.len()?.min(offset + len as u64);
-        let mut bytes = Vec::with_capacity(len);
+        let (mut bytes, mut unreadable) = (Vec::with_capacity(len), false);
         let mut at = offset;
         while at < end {
             let next = (at + 1).next_multiple_of(READ_PIECE).min(end);
             let piece = usize::try_from(next - at).map_err(io::Error::other)?;
             match self.read_exact_at(at, piece) {
                 Ok(read) => bytes.extend_from_slice(&read),
-                Err(error) if is_unreadable(&error) => bytes.resize(bytes.len() + piece, 0),
+                Err(error) if is_unreadable(&error) => {
+                    bytes.resize(bytes.len() + piece, 0);
+                    unreadable = true;
+                }
                 Err(error) => return Err(error),
             }
             at = next;
         }
-        Ok((bytes, true))
+        Ok((bytes, unreadable))
     }
 
     /// Exactly `len` bytes from `offset`.
