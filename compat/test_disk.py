@@ -18,6 +18,7 @@ from wire import record
 MIB = 1 << 20
 QUICK = ("--quotas", "unlimited", "--max-interval", "1")
 # Lines of which a handful fills a megabyte.
+# Forty of them are no more than a request may hold.
 LARGE = (60_000, 100_000)
 UNAVAILABLE = b'{"__type":"ServiceUnavailableException","message":"The service is unavailable. Back off and retry the operation."}'
 # A delivery that failed waits at most so long for its next attempt in a test that has seen a few fail.
@@ -136,7 +137,7 @@ def test_a_disk_that_the_log_fills(small_disk, make_node, tmp_path, request):
     create(node)
     buckets.mkdir()
     (buckets / "s").write_text("a file where the bucket's directory should be")
-    with Load(node, ["s"], seed_of(request, 0), each=2, paddings=LARGE, pause=0.01) as load:
+    with Load(node, ["s"], seed_of(request, 0), each=2, paddings=LARGE, batch=40, pause=0.01) as load:
         eventually(lambda: full(node) and load.errors()[UNAVAILABLE.decode()] > 5, 60, "the disk is full")
         assert disk.free() >= 16 * MIB, "the reserve is kept"
         backlog = load.acknowledged()
@@ -170,7 +171,7 @@ def test_a_disk_that_somebody_else_fills(small_disk, make_node, tmp_path, reques
     disk, buckets = small_disk(300 * MIB), tmp_path / "buckets"
     node = make_node(args=(*QUICK, "--min-free-bytes", "8MiB"), config=elsewhere(buckets), data_dir=disk.path / "data")
     create(node)
-    with Load(node, ["s"], seed, each=3, paddings=LARGE, pause=0.01) as load:
+    with Load(node, ["s"], seed, each=3, paddings=LARGE, batch=40, pause=0.01) as load:
         for leave in (0, 12 * MIB, 0):
             time.sleep(chance.uniform(0.2, 1))
             disk.fill(leave)
@@ -201,7 +202,7 @@ def test_a_disk_that_is_full_when_the_node_starts(small_disk, make_node, tmp_pat
     wire = create(node)
     buckets.mkdir()
     (buckets / "s").write_text("a file where the bucket's directory should be")
-    with Load(node, ["s"], seed_of(request, 0), each=2, paddings=LARGE) as load:
+    with Load(node, ["s"], seed_of(request, 0), each=2, paddings=LARGE, batch=40) as load:
         eventually(lambda: load.acknowledged() > 300)
         node.kill()
     disk.fill()

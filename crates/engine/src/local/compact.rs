@@ -8,8 +8,8 @@
 //!
 //! The price is bounded: segments are copied when at least half of what they take is dead, so that each byte copied gives
 //! back at least one; what was copied is copied again only while it is small. And as long as there is room, only when a
-//! whole segment's worth is given back: what is half dead because its lane is delivered in order will soon be dead
-//! altogether, and to copy it would be for nothing.
+//! whole segment's worth is given back or hardly anything must be copied: what is half dead because its lane is
+//! delivered in order will soon be dead altogether, and to copy it would be for nothing.
 
 use std::{
     collections::BTreeMap,
@@ -37,6 +37,8 @@ use crate::{clock::Clock, log::LaneId};
 /// A segment with at most this part of the usual size in frames is small: it may be copied although
 /// all of it lives.
 const SMALL: u64 = 8;
+/// A copy of this part of a file costs hardly anything.
+const HARDLY_ANY: u64 = 32;
 /// So many small neighbours are worth putting together.
 const MANY: usize = 8;
 /// How much is written at once.
@@ -78,8 +80,7 @@ fn pick(shared: &Shared) -> Option<Vec<Arc<Segment>>> {
     let state = shared.state();
     let settings = &shared.settings;
     let least = match state.is_short(settings) {
-        // Segments that are little more than header and footer are not worth a copy by themselves.
-        true => 4 * u64::from(DATA_START),
+        true => 0,
         false => settings.segment_bytes,
     };
     let mut run = Run::default();
@@ -121,7 +122,8 @@ impl Run {
         self.file_bytes += slot.segment.file_bytes;
     }
 
-    /// Whether to copy it gives back `least` bytes and as many as are copied, or makes one small file of many.
+    /// Whether to copy it gives back `least` bytes and as many as are copied, or nearly all, or makes one small file of
+    /// many.
     fn gives_back(&self, least: u64) -> bool {
         let lanes: usize = self
             .segments
@@ -134,7 +136,10 @@ impl Run {
             + footer::bound(self.live.entries, lanes as u64);
         let freed = self.file_bytes.saturating_sub(after);
         let halved = freed >= self.live.stored && freed * 2 >= self.file_bytes;
-        (halved && freed > least) || self.segments.len() >= MANY
+        let cheap = freed >= least || (self.file_bytes - freed) * HARDLY_ANY <= self.file_bytes;
+        // Segments that are little more than header and footer are not worth a copy by themselves.
+        let worth = freed > 4 * u64::from(DATA_START);
+        (halved && cheap && worth) || self.segments.len() >= MANY
     }
 }
 

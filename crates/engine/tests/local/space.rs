@@ -123,6 +123,28 @@ async fn a_compaction_that_failed_is_not_tried_again_at_once() {
     close(engine).await;
 }
 
+/// While there is room, less than a segment is worth a copy only where hardly anything must be copied.
+#[tokio::test]
+async fn a_segment_that_is_nearly_all_dead_is_given_back_by_itself() {
+    const SEGMENT: u64 = 1 << 20;
+    let dir = scratch();
+    let config = EngineConfig {
+        segment_bytes: SEGMENT,
+        ..config(dir.path())
+    };
+    let (engine, _) = open_with(config, EngineParts::system().unwrap()).await;
+    let kept = frame(1, 40);
+    let position = engine.log.append(PINNED, kept.clone()).await.unwrap();
+    for number in 0..200 {
+        engine.log.append(BUSY, frame(number, 3000)).await.unwrap();
+    }
+    engine.log.remove(BUSY).await.unwrap();
+    // The active segment, and the copy.
+    shrinks_to(&engine, SEGMENT + (16 << 10)).await;
+    assert!(read(&*engine.log, PINNED).await == [(position, kept)]);
+    close(engine).await;
+}
+
 #[tokio::test]
 async fn a_removed_lane_gives_its_disk_back() {
     let dir = scratch();
