@@ -40,6 +40,20 @@ pub(super) struct Life {
 }
 
 impl Plan {
+    /// How far the wall clock of one time and that of another may be apart, but for the time between them. A machine that
+    /// was started anew knows no other clock, so that an age may be wrong by so much.
+    pub(super) fn clock_error(&self) -> Duration {
+        let (mut least, mut most) = (0, 0);
+        for life in &self.lives {
+            let mut wrong = 0;
+            for jump in &life.jumps {
+                wrong += jump;
+                (least, most) = (wrong.min(least), wrong.max(most));
+            }
+        }
+        Duration::from_millis(u64::try_from(most - least).unwrap_or(0))
+    }
+
     pub(super) fn draw(chance: &Chance) -> Self {
         let lives = 1 + pick(chance, 5);
         let long = pick(chance, 10) == 0;
