@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::{
     load::{
@@ -150,16 +150,12 @@ fn count(bench: &Bench, hydrant: &Path, workload: &Workload, requests: u64) -> R
 
 /// The sum in callgrind's output.
 fn total(out: &str) -> Result<f64> {
-    let lines = out.lines();
-    for line in lines {
-        if let Some(total) = line
-            .strip_prefix("totals:")
-            .or_else(|| line.strip_prefix("summary:"))
-        {
-            return Ok(total.trim().parse()?);
-        }
-    }
-    bail!("valgrind's output has no total")
+    let total = out.lines().find_map(|line| {
+        let totals = line.strip_prefix("totals:");
+        totals.or_else(|| line.strip_prefix("summary:"))
+    });
+    let total = total.context("valgrind's output has no total")?;
+    Ok(total.trim().parse()?)
 }
 
 #[cfg(test)]

@@ -55,9 +55,15 @@ const AGENTS: [&str; 4] = [
     "curl/8.5.0",
 ];
 
+const STATUSES: [u16; 7] = [200, 200, 200, 204, 302, 404, 500];
+
+fn pick<T: Copy>(chance: &Chance, items: &[T]) -> T {
+    items[(chance.next_u64() % items.len() as u64) as usize]
+}
+
 /// One event of exactly `bytes` bytes, newline included; at least 2.
 fn event(chance: &Chance, number: u64, bytes: usize) -> Vec<u8> {
-    let pick = |items: &[&'static str]| items[(chance.next_u64() % items.len() as u64) as usize];
+    let page = || pick(chance, &PAGES);
     let mut text = String::with_capacity(bytes + 512);
     let _ = write!(
         text,
@@ -69,17 +75,17 @@ fn event(chance: &Chance, number: u64, bytes: usize) -> Vec<u8> {
         chance.next_u64() % 256,
         chance.next_u64() % 256,
         chance.next_u64() % 256,
-        pick(&PAGES),
-        [200, 200, 200, 204, 302, 404, 500][(chance.next_u64() % 7) as usize],
+        page(),
+        pick(chance, &STATUSES),
         chance.next_u64() % 2000,
-        pick(&AGENTS),
+        pick(chance, &AGENTS),
     );
     while text.len() + 64 < bytes {
         let _ = write!(
             text,
             r#","item{}":{{"page":"{}","price":{}.{:02},"token":"{:012x}"}}"#,
             text.len() % 97,
-            pick(&PAGES),
+            page(),
             chance.next_u64() % 300,
             chance.next_u64() % 100,
             chance.next_u64() >> 16,
@@ -93,7 +99,7 @@ fn event(chance: &Chance, number: u64, bytes: usize) -> Vec<u8> {
 
 /// One line of an access log of exactly `bytes` bytes, newline included; long ones have a long referrer.
 fn line(chance: &Chance, number: u64, bytes: usize) -> Vec<u8> {
-    let pick = |items: &[&'static str]| items[(chance.next_u64() % items.len() as u64) as usize];
+    let page = || pick(chance, &PAGES);
     let mut text = String::with_capacity(bytes + 512);
     let _ = write!(
         text,
@@ -103,15 +109,15 @@ fn line(chance: &Chance, number: u64, bytes: usize) -> Vec<u8> {
         chance.next_u64() % 256,
         chance.next_u64() % 60,
         chance.next_u64() % 60,
-        pick(&PAGES),
-        [200, 200, 200, 204, 302, 404, 500][(chance.next_u64() % 7) as usize],
+        page(),
+        pick(chance, &STATUSES),
         chance.next_u64() % 100_000,
-        pick(&PAGES),
-        pick(&AGENTS),
+        page(),
+        pick(chance, &AGENTS),
         chance.next_u64() >> 32,
     );
     while text.len() + 1 < bytes {
-        let _ = write!(text, " {}={:04x}", pick(&PAGES), chance.next_u64() >> 48);
+        let _ = write!(text, " {}={:04x}", page(), chance.next_u64() >> 48);
     }
     let mut line = text.into_bytes();
     line.truncate(bytes.saturating_sub(1));

@@ -44,31 +44,28 @@ pub(crate) const TARGETS: &[Target] = &[
     at_most(ALL, DEVICE_BYTES, 1.1, Some(1.05)),
 ];
 
-const fn at_most(
-    row: &'static str,
-    measure: &'static str,
-    bound: f64,
-    beyond: Option<f64>,
-) -> Target {
-    Target {
-        row,
-        measure,
-        better: Better::Lower,
-        bound,
-        beyond,
-    }
+type Row = &'static str;
+type Measure = &'static str;
+
+const fn at_most(row: Row, measure: Measure, bound: f64, beyond: Option<f64>) -> Target {
+    target(row, measure, Better::Lower, bound, beyond)
 }
 
-const fn at_least(
-    row: &'static str,
-    measure: &'static str,
+const fn at_least(row: Row, measure: Measure, bound: f64, beyond: Option<f64>) -> Target {
+    target(row, measure, Better::Higher, bound, beyond)
+}
+
+const fn target(
+    row: Row,
+    measure: Measure,
+    better: Better,
     bound: f64,
     beyond: Option<f64>,
 ) -> Target {
     Target {
         row,
         measure,
-        better: Better::Higher,
+        better,
         bound,
         beyond,
     }

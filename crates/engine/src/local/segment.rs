@@ -41,17 +41,21 @@ pub(crate) fn temporary_path(dir: &Path, id: u64) -> PathBuf {
     dir.join(format!("{id:016x}.{TEMPORARY}"))
 }
 
+/// The number that a file's name begins with, as [`path()`] makes it; whatever else there is, is others'.
+pub(crate) fn number(path: &Path) -> Option<u64> {
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    let id = stem
+        .filter(|stem| stem.len() == 16)
+        .and_then(|stem| u64::from_str_radix(stem, 16).ok());
+    id.filter(|id| *id < NEVER)
+}
+
 /// The segments in a directory, by number, and the files that a crash left half made.
 pub(crate) fn list(disk: &Disk, dir: &Path) -> io::Result<(Vec<u64>, Vec<PathBuf>)> {
     let (mut segments, mut leftovers) = (Vec::new(), Vec::new());
     for path in disk.list(dir)? {
-        let name = path.file_stem().and_then(|stem| stem.to_str());
-        // As `path` makes it; whatever else there is, is others'.
-        let id = name
-            .filter(|name| name.len() == 16)
-            .and_then(|name| u64::from_str_radix(name, 16).ok());
         match (
-            id.filter(|id| *id < NEVER),
+            number(&path),
             path.extension().and_then(|extension| extension.to_str()),
         ) {
             (Some(id), Some(EXTENSION)) => segments.push(id),

@@ -13,7 +13,7 @@ use crate::{
     engine::OpenError,
     local::{
         disk::Disk,
-        format::{FRAME_HEADER, Kind, NEVER},
+        format::{FRAME_HEADER, Kind},
         index::Entry,
         lanes::Memory,
         segment::{self, Opened},
@@ -47,10 +47,7 @@ pub(super) fn list(
         .list(dir)
         .map_err(|source| OpenError::io("list", dir, source))?;
     for path in paths {
-        let id = path.file_stem().and_then(|stem| stem.to_str());
-        let id = id.filter(|stem| stem.len() == 16);
-        let id = id.and_then(|stem| u64::from_str_radix(stem, 16).ok());
-        let id = id.filter(|id| *id < NEVER);
+        let id = segment::number(&path);
         let extension = path.extension().and_then(|it| it.to_str());
         match (id, extension) {
             (Some(id), Some("seg"))
