@@ -28,6 +28,8 @@ const SEGMENT_HEADER: usize = 52;
 pub(crate) const FRAME_HEADER: u32 = 56;
 /// Frames begin at multiples of this.
 pub(crate) const ALIGN: u32 = 8;
+/// A batch is followed by zeros to the next multiple of this: what a page cache reads and writes at once.
+pub(crate) const PAGE: u64 = 4096;
 
 /// Above every position and every segment's number: at a million a second they take a hundred thousand years to get
 /// there. What says more is damaged, whatever its checksum says; so one can be added to any of them.

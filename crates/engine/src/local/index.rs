@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use super::{
     Settings,
     format::{Kind, SegmentHeader, stored},
+    recycle::Spare,
 };
 use crate::{
     clock::Timestamp,
@@ -278,6 +279,8 @@ pub(crate) struct State {
     pub(crate) active: Active,
     /// Forgotten segments whose files wait to be deleted.
     pub(crate) doomed: Vec<Arc<Segment>>,
+    /// A file for the next segment.
+    pub(crate) spare: Spare,
     /// Of all files, also of those that wait to be deleted.
     pub(crate) disk_bytes: u64,
     pub(crate) damaged_frames: u64,
@@ -301,6 +304,7 @@ impl State {
             disk_bytes: active.file_bytes,
             active,
             doomed: Vec::new(),
+            spare: Spare::None,
             damaged_frames: 0,
             known_damage: HashSet::new(),
             refused: 0,

@@ -351,14 +351,15 @@ impl Log for LocalLog {
     fn usage(&self) -> Usage {
         let settings = &self.shared.settings;
         let free = self.shared.disk.available(&self.shared.dir);
-        let free = free.unwrap_or(u64::MAX);
         let state = self.shared.state();
+        let spare = state.spare.bytes();
+        let free = free.unwrap_or(u64::MAX).saturating_add(spare);
         let freed = state.freed_by_rolling();
         let unreserved = free
             .saturating_add(freed)
             .saturating_sub(settings.min_free_bytes);
         let allowed = settings.max_log_bytes.map_or(u64::MAX, |max| {
-            max.saturating_add(freed)
+            max.saturating_add(freed + spare)
                 .saturating_sub(state.disk_bytes + settings.segment_bytes)
         });
         // Only whole segments are begun, and what is left of this one counts no more once it was too little.

@@ -54,6 +54,7 @@ mod lock;
 mod log;
 mod reader;
 mod recover;
+mod recycle;
 mod scan;
 mod segment;
 mod trim;

@@ -14,12 +14,14 @@
 //! What this cannot tell is rot in the very last batch before a crash from a torn write. A segment that
 //! was sealed, as closing the log does, has no such doubt: all of it was durable.
 
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, io, ops::Range};
+
+use memchr::memmem::Finder;
 
 use super::{
     disk::DiskFile,
     footer,
-    format::{ALIGN, DATA_START, FRAME_HEADER, FrameHeader, SegmentHeader},
+    format::{ALIGN, DATA_START, FRAME_HEADER, FrameHeader, PAGE, SegmentHeader},
     index::Entry,
 };
 use crate::log::LaneId;
@@ -58,6 +60,12 @@ pub(crate) struct Scan {
 enum Item {
     Frame(u64, FrameHeader),
     Hole(Hole),
+}
+
+struct Search {
+    found: Option<u64>,
+    /// The segment's nonce is somewhere there, if only in what is left of a frame.
+    traces: bool,
 }
 
 /// Scans a segment up to `limit`, or its end. `durable`: all of that is known to have been on disk, so nothing
@@ -132,13 +140,18 @@ impl Scanner<'_> {
                 return Ok(());
             }
             let start = self.at;
-            let found = self.search(start + u64::from(ALIGN))?;
+            let Search { found, traces } = self.search(start)?;
             // Free space after the last frame is no hole, unless frames must have been there.
             if found.is_none() {
-                let free = self.bytes.zero_from(start)?;
                 // Power that goes tears writes, but leaves no sector that cannot be read.
                 self.durable |= self.bytes.unreadable;
-                let free = free && !self.bytes.unreadable;
+                // The file may have been another segment before, whose bytes are no part of this one's last batch. But
+                // each batch is followed by zeros to the end of its last page.
+                let page = start.next_multiple_of(PAGE).min(self.bytes.len);
+                let free = match self.durable {
+                    true => self.bytes.is_zero(start..self.bytes.len)? && !self.bytes.unreadable,
+                    false => !traces && self.bytes.is_zero(start..page)?,
+                };
                 self.torn = !self.durable && !free;
                 if free || self.torn {
                     return Ok(());
@@ -206,22 +219,23 @@ impl Scanner<'_> {
         Ok(bytes.is_some_and(|bytes| footer::is_head(bytes, nonce, at)))
     }
 
-    /// Where the next frame or the footer begins, from `at` on.
-    fn search(&mut self, mut at: u64) -> io::Result<Option<u64>> {
-        while at < self.bytes.len {
-            let nonce = self.nonce.to_le_bytes();
+    /// Where the next frame or the footer begins after `start`, and whether anything of this segment is there.
+    fn search(&mut self, start: u64) -> io::Result<Search> {
+        let nonce = self.nonce.to_le_bytes();
+        let (mut from, mut traces) = (start, false);
+        while let Some(at) = self.bytes.find(nonce, from)? {
+            traces = true;
             // The nonce is the first thing in a frame, and the second in the footer.
-            let step = u64::from(ALIGN);
-            let near = match self.bytes.get(at, 16)? {
-                Some(bytes) => bytes[..8] == nonce || bytes[8..] == nonce,
-                None => return Ok(None),
-            };
-            if near && (self.frame_at(at)?.is_some() || self.footer_at(at)?) {
-                return Ok(Some(at));
+            for begin in [at - u64::from(ALIGN), at] {
+                if begin > start && (self.frame_at(begin)?.is_some() || self.footer_at(begin)?) {
+                    let found = Some(begin);
+                    return Ok(Search { found, traces });
+                }
             }
-            at += step;
+            from = at + u64::from(ALIGN);
         }
-        Ok(None)
+        let found = None;
+        Ok(Search { found, traces })
     }
 
     fn finish(mut self, header: &SegmentHeader) -> Scan {
@@ -331,10 +345,33 @@ impl Window<'_> {
         Ok(Some(&self.bytes[from..from + len]))
     }
 
-    /// Whether there is nothing but zeros from `at` on.
-    fn zero_from(&mut self, mut at: u64) -> io::Result<bool> {
-        while at < self.len {
+    /// Where `wanted` is next, from `at` on, at a multiple of [`ALIGN`] as `at` is.
+    fn find(&mut self, wanted: [u8; 8], mut at: u64) -> io::Result<Option<u64>> {
+        let finder = Finder::new(&wanted);
+        while at + wanted.len() as u64 <= self.len {
             let piece = usize::try_from(self.len - at).map_or(WINDOW, |left| left.min(WINDOW));
+            let Some(bytes) = self.get(at, piece)? else {
+                return Ok(None);
+            };
+            let mut from = 0;
+            while let Some(found) = finder.find(&bytes[from..]).map(|found| from + found) {
+                if found.is_multiple_of(ALIGN as usize) {
+                    return Ok(Some(at + found as u64));
+                }
+                from = found + 1;
+            }
+            // What the piece's end cuts off begins the next.
+            let step = piece + 1 - wanted.len();
+            at += step.next_multiple_of(ALIGN as usize) as u64;
+        }
+        Ok(None)
+    }
+
+    /// Whether there is nothing but zeros in `range`.
+    fn is_zero(&mut self, range: Range<u64>) -> io::Result<bool> {
+        let mut at = range.start;
+        while at < range.end {
+            let piece = usize::try_from(range.end - at).map_or(WINDOW, |left| left.min(WINDOW));
             let Some(bytes) = self.get(at, piece)? else {
                 return Ok(true);
             };

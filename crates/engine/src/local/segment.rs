@@ -2,7 +2,7 @@
 //!
 //! A crash may come between any two steps, so their order is the design:
 //!
-//! * **Create**: a temporary file, its space set aside, its header written, all durable; then renamed
+//! * **Create**: a temporary file, new or one that was a segment before, its space set aside, its header written, all durable; then renamed
 //!   to `<id>.seg`, and the directory made durable. So a file of that name always has a header, and
 //!   writing frames into it cannot run out of space.
 //! * **Seal**: the footer is written over free space after the last frame, the file cut after it, both made durable.
@@ -12,7 +12,7 @@
 //!
 //! A file that is not sealed was written by one run of one process: opening the log seals what the
 //! last run left, and goes on in a new file with a new nonce. So bytes beyond a torn tail never
-//! come back to life.
+//! come back to life; nor do those of a file that was another segment before (see [`recycle`](super::recycle)).
 
 use std::{
     io::{self, IoSlice},
@@ -83,22 +83,47 @@ impl Prepared {
         header: SegmentHeader,
         size: Option<u64>,
     ) -> io::Result<Self> {
-        let temporary = temporary_path(dir, header.id);
-        let file = disk.create(temporary.clone())?;
-        let written = size
-            .map_or(Ok(()), |size| file.allocate(size))
-            .and_then(|()| file.write_all_at(&mut [IoSlice::new(&header.encode())], 0))
-            .and_then(|()| file.sync_all());
-        if let Err(error) = written {
-            // Opening the log removes it if this does not.
-            let _ = disk.remove(&temporary);
-            return Err(error);
-        }
-        Ok(Prepared {
+        let file = disk.create(temporary_path(dir, header.id))?;
+        let prepared = Prepared {
             disk: disk.clone(),
             file,
             target: path(dir, header.id),
-        })
+        };
+        prepared.begin(header, size)
+    }
+
+    /// As [`create`](Self::create), out of a file that has most of the blocks already. It is removed when that fails.
+    pub(crate) fn reuse(
+        disk: &Disk,
+        dir: &Path,
+        header: SegmentHeader,
+        size: u64,
+        spare: PathBuf,
+    ) -> io::Result<Self> {
+        let prepared = Prepared {
+            disk: disk.clone(),
+            file: disk.open(spare)?,
+            target: path(dir, header.id),
+        };
+        prepared.begin(header, Some(size))
+    }
+
+    /// Sets the space aside and writes the header, durably.
+    fn begin(self, header: SegmentHeader, size: Option<u64>) -> io::Result<Self> {
+        let written = size
+            .map_or(Ok(()), |size| self.file.allocate(size))
+            .and_then(|()| {
+                self.file
+                    .write_all_at(&mut [IoSlice::new(&header.encode())], 0)
+            })
+            .and_then(|()| self.file.sync_all());
+        match written {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                self.discard();
+                Err(error)
+            }
+        }
     }
 
     /// Gives the file its name, durably. From now on it is part of the log.

@@ -11,6 +11,7 @@ use super::{
     footer::{Block, FooterReader},
     index::{Entry, Row, Segment, Totals},
     reader::scan_lane,
+    recycle,
     segment,
     writer::Command,
 };
@@ -119,7 +120,7 @@ pub(crate) fn give_back(shared: &Shared) {
     shared.wake_keeper();
 }
 
-/// Deletes the files of forgotten segments.
+/// Deletes the files of forgotten segments, but for one that may become the next.
 pub(crate) fn delete_doomed(shared: &Shared) {
     let doomed = {
         let mut state = shared.state();
@@ -133,6 +134,9 @@ pub(crate) fn delete_doomed(shared: &Shared) {
         doomed
     };
     for segment in doomed {
+        if recycle::keep(shared, &segment) {
+            continue;
+        }
         match shared.disk.remove(&segment::path(&shared.dir, segment.id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(segment = segment.id, "cannot delete a segment: {error}");
@@ -143,6 +147,9 @@ pub(crate) fn delete_doomed(shared: &Shared) {
                 state.disk_bytes = state.disk_bytes.saturating_sub(segment.file_bytes);
             }
         }
+    }
+    if shared.state().is_short(&shared.settings) {
+        recycle::give_up(shared);
     }
 }
 

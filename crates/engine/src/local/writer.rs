@@ -20,10 +20,11 @@ use super::{
     MAX_SEGMENT_FRAMES, Shared,
     disk::{DiskFile, is_full},
     footer::{self, FooterBuilder},
-    format::{self, DATA_START, FrameHeader, Kind, SegmentHeader},
+    format::{self, DATA_START, FrameHeader, Kind, PAGE, SegmentHeader},
     index::{Active, Entry, Segment},
     lock::DirLock,
     recover::next_id,
+    recycle::{self, SpareFile},
     segment::{Prepared, write_footer},
 };
 use crate::{
@@ -295,6 +296,7 @@ impl Writer {
         if written.is_empty() {
             return Ok(());
         }
+        pad(current.end, current.size, &mut self.staged, &mut parts);
         let mut slices: Vec<_> = parts
             .iter()
             .map(|part| match part {
@@ -346,7 +348,16 @@ impl Writer {
 
     /// Begins a new segment that has room for a frame of `need` bytes, and seals the one before.
     fn roll(&mut self, need: u64) -> Result<(), RollError> {
-        let size = self.affordable(need).map_err(RollError::Full)?;
+        let spare = recycle::take(&self.shared);
+        let size = match self.affordable(need, spare.as_ref().map_or(0, |it| it.bytes)) {
+            Ok(size) => size,
+            Err(why) => {
+                if let Some(spare) = spare {
+                    recycle::remove(&self.shared, &spare);
+                }
+                return Err(RollError::Full(why));
+            }
+        };
         let header = SegmentHeader {
             kind: Kind::Log,
             id: next_id(&self.shared),
@@ -355,12 +366,11 @@ impl Writer {
             end: 0,
         };
         let failed = |error: io::Error| RollError::Failed(format!("a new segment: {error}"));
-        let prepared =
-            match Prepared::create(&self.shared.disk, &self.shared.dir, header, Some(size)) {
-                Ok(prepared) => prepared,
-                Err(error) if is_full(&error) => return Err(RollError::Full(error.to_string())),
-                Err(error) => return Err(failed(error)),
-            };
+        let prepared = match self.prepare(header, size, spare) {
+            Ok(prepared) => prepared,
+            Err(error) if is_full(&error) => return Err(RollError::Full(error.to_string())),
+            Err(error) => return Err(failed(error)),
+        };
         let sealed = match self.current.as_ref().map(|it| self.seal(it)).transpose() {
             Ok(sealed) => sealed,
             Err(error) => {
@@ -400,6 +410,27 @@ impl Writer {
         Ok(())
     }
 
+    /// The file of the next segment: the spare, or else a new one.
+    fn prepare(
+        &self,
+        header: SegmentHeader,
+        size: u64,
+        spare: Option<SpareFile>,
+    ) -> io::Result<Prepared> {
+        let Shared { disk, dir, .. } = &*self.shared;
+        match spare {
+            Some(spare) if spare.bytes <= size => {
+                match Prepared::reuse(disk, dir, header, size, spare.path) {
+                    Ok(prepared) => return Ok(prepared),
+                    Err(error) => tracing::warn!("a new file, for the old one: {error}"),
+                }
+            }
+            Some(spare) => recycle::remove(&self.shared, &spare),
+            None => {}
+        }
+        Prepared::create(disk, dir, header, Some(size))
+    }
+
     /// Writes the active segment's index to its end.
     fn seal(&self, current: &Current) -> io::Result<Segment> {
         let mut footer = FooterBuilder::new(current.header, current.end);
@@ -431,15 +462,16 @@ impl Writer {
         least.max(self.shared.settings.least_segment_bytes())
     }
 
-    /// How large the next segment may be, with room for `need` bytes, or why it may not even be that.
+    /// How large the next segment may be, with room for `need` bytes, or why it may not even be that. `spare` bytes of
+    /// disk are at hand.
     ///
     /// Short of space it is a smaller one. Otherwise, on a disk with room for one segment alone, that one could
     /// never make place for the next, though nothing in it were wanted any more.
-    fn affordable(&self, need: u64) -> Result<u64, String> {
+    fn affordable(&self, need: u64, spare: u64) -> Result<u64, String> {
         let least = self.least_for(need);
         let mut size = self.shared.settings.segment_bytes.max(least);
         loop {
-            match self.has_space(size) {
+            match self.has_space(size, spare) {
                 Ok(()) => return Ok(size),
                 Err(why) if size == least => return Err(why),
                 Err(_) => size = (size / 2).max(least),
@@ -447,8 +479,8 @@ impl Writer {
         }
     }
 
-    /// Whether the log may take `size` more bytes of disk, or why not.
-    fn has_space(&self, size: u64) -> Result<(), String> {
+    /// Whether the log may take `size` more bytes of disk, `spare` of them at hand, or why not.
+    fn has_space(&self, size: u64, spare: u64) -> Result<(), String> {
         let shared = &self.shared;
         let (used, freed) = {
             let state = shared.state();
@@ -464,7 +496,7 @@ impl Writer {
             ));
         }
         let free = match shared.disk.available(&shared.dir) {
-            Ok(free) => free,
+            Ok(free) => free.saturating_add(spare),
             Err(error) => return Err(format!("the free space is not known: {error}")),
         };
         // The new file is there before the old one goes.
@@ -486,6 +518,7 @@ impl Writer {
             tracing::warn!("sealing the last segment: {error}");
         }
         self.shared.ended(None);
+        recycle::give_up(&self.shared);
     }
 }
 
@@ -513,6 +546,15 @@ fn stage(header: &FrameHeader, request: &Request, staged: &mut Vec<u8>, parts: &
     let start = if shared { staged.len() } else { start };
     let padding = header.stored() - u64::from(format::FRAME_HEADER) - u64::from(header.body_len);
     staged.extend((0..padding).map(|_| 0));
+    add_staged(start..staged.len(), parts);
+}
+
+/// Zeros to the end of the last page that a group touches. Without them, in a file that was another segment before, the
+/// kernel would have to read that page to write a part of it, and recovery could not tell where the group was to end.
+fn pad(end: u32, size: u64, staged: &mut Vec<u8>, parts: &mut Vec<Part>) {
+    let page = u64::from(end).next_multiple_of(PAGE).min(size);
+    let start = staged.len();
+    staged.extend((u64::from(end)..page).map(|_| 0));
     add_staged(start..staged.len(), parts);
 }
 
