@@ -10,6 +10,7 @@
 //! access_key_id = "…"                     # default: the usual AWS chain
 //! secret_access_key = "…"
 //! sts_endpoint = "https://sts.example"    # assume each stream's RoleARN there; default: RoleARN is not used
+//! sign_payload = true                     # default: only over plain http to another machine
 //! acl = "bucket-owner-full-control"       # default: none
 //!
 //! [[buckets]]
@@ -103,6 +104,10 @@ pub struct S3Rule {
     /// Where to assume a stream's RoleARN; `None` uses the credentials as they are.
     #[serde(default)]
     pub sts_endpoint: Option<String>,
+    /// Whether signatures cover the bodies of uploads. By default only where others could change them: over plain
+    /// `http://` to another machine.
+    #[serde(default)]
+    pub sign_payload: Option<bool>,
     /// `x-amz-acl` of every object.
     #[serde(default)]
     pub acl: Option<String>,

@@ -232,6 +232,7 @@ impl Destinations for Buckets {
                         region: rule.region.clone().unwrap_or_else(|| region.to_owned()),
                         endpoint: rule.endpoint.clone(),
                         path_style,
+                        sign_payload: rule.sign_payload,
                         acl: rule.acl.clone(),
                         encryption: spec.encryption.clone(),
                     },

@@ -127,10 +127,12 @@ impl Door {
         *request.uri_mut() = Uri::from_parts(parts).map_err(unsendable)?;
 
         let hash = request.headers().get("x-amz-content-sha256");
+        // Not a hash: the body is not part of the signature.
         let hash = hash.and_then(|hash| hex::decode(hash).ok());
         request.headers_mut().remove(http::header::AUTHORIZATION);
         let credential = self.credentials.credential().await.map_err(unsendable)?;
         AwsAuthorizer::new(&credential, "s3", &self.region)
+            .with_sign_payload(hash.is_some())
             .try_authorize(request, hash.as_deref())
             .map_err(unsendable)
     }

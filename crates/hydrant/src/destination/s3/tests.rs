@@ -193,6 +193,17 @@ async fn keeps_the_promises() {
 }
 
 #[tokio::test]
+async fn keeps_the_promises_with_signed_bodies() {
+    let Some(info) = info() else { return };
+    let raw = Raw::bucket(info, "signed").await;
+    let rule = S3Rule {
+        sign_payload: Some(true),
+        ..raw.rule()
+    };
+    conformance::suite(&*destination(rule, &raw.spec()), &raw).await;
+}
+
+#[tokio::test]
 async fn objects_have_their_headers_small_and_large() {
     let Some(info) = info() else { return };
     let raw = Raw::bucket(info, "headers").await;
