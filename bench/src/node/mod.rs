@@ -1,6 +1,7 @@
 //! A node as a child process: its configuration, its start and end, its streams, and what it used.
 
 pub(crate) mod admin;
+pub(crate) mod device;
 pub(crate) mod process;
 
 use std::{

@@ -16,9 +16,8 @@ pub(crate) struct Cost {
     pub(crate) peak_rss: u64,
     /// Resident memory now, bytes.
     pub(crate) rss: u64,
-    /// Bytes that it made the page cache send to a device, counted when pages become dirty: a page that is written to
-    /// twice before it is written back counts once, a space that is only reserved does not count, and journals of the file
-    /// system are nobody's. File systems that fill what they reserve with zeros count those, too.
+    /// Bytes that it made dirty in the page cache. More than a device gets where the page cache works in pieces larger
+    /// than a page: see [`device`](super::device).
     pub(crate) written: u64,
 }
 

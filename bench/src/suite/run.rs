@@ -26,7 +26,7 @@ use crate::{
         self, Load,
         body::{Recipe, bodies},
     },
-    node::{Node, configure, process},
+    node::{Node, configure, device, process},
     pause::pause,
     sink::Sink,
     stats::at,
@@ -104,12 +104,17 @@ impl Bench {
         let clock = SystemClock::new();
         let own_before = process::cost(std::process::id())?;
         let memory = Memory::watch(node.pid());
+        let device_before = device::written(dir.path())?;
         let (before, started) = (node.cost()?, clock.monotonic());
         let outcome = load::run(&load)?;
         let answered = node.cost()?;
         node.drain(&streams)?;
         let took = clock.monotonic() - started;
         let after = node.cost()?;
+        let written = match (device_before, device::written(dir.path())?) {
+            (Some(before), Some(after)) => after - before,
+            _ => after.written - before.written,
+        };
         let resident = memory.median();
         let own = process::cost(std::process::id())?.cpu - own_before.cpu;
         let bare_after = bare()?;
@@ -151,10 +156,7 @@ impl Bench {
             (P99_MS, at(&outcome.latencies, 0.99) * 1e3),
             (PEAK_RSS_MB, after.peak_rss as f64 / 1e6),
             (MEDIAN_RSS_MB, resident / 1e6),
-            (
-                DEVICE_BYTES,
-                (after.written - before.written) as f64 / bytes,
-            ),
+            (DEVICE_BYTES, written as f64 / bytes),
             (OBJECT_RATIO, bytes / found.bytes as f64),
             (LOAD_CPU_PER_GB, own / (bytes / 1e9)),
         ]);

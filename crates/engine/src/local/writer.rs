@@ -1,7 +1,8 @@
 //! The thread that writes: takes everything that waits → one write → one fdatasync → index → replies.
 //!
 //! It never waits for more to come: while one group is being synced the next one gathers by itself. So a
-//! lone append costs one fsync, and a thousand at once cost hardly more.
+//! lone append costs one fsync, and a thousand at once cost hardly more. But where all processors are busy, it lets
+//! those have them first who are about to append: each fsync that is not needed leaves more for them.
 //!
 //! A failed write or fsync is final. After a failed fsync the kernel may have dropped the pages and
 //! called them clean, so a later fsync that succeeds proves nothing: every append fails until the
@@ -11,6 +12,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     io::{self, IoSlice},
     sync::Arc,
+    thread,
 };
 
 use bytes::Bytes;
@@ -35,6 +37,10 @@ use crate::{
 /// A group is closed when it has this many bytes: large enough that the fsync hardly counts, small
 /// enough that the first in it does not wait long for the last.
 const GROUP_BYTES: u64 = 4 << 20;
+/// A group of so many bytes is written as it is.
+const FAIR_BYTES: u64 = 256 << 10;
+/// How often a smaller one lets others have the processor first.
+const YIELDS: usize = 3;
 /// Payloads from this size on are written from where they lie; smaller ones are copied together first.
 const SHARE_FROM: usize = 8 << 10;
 
@@ -117,6 +123,8 @@ pub(crate) struct Writer {
     current: Option<Current>,
     next_position: u64,
     failed: Option<String>,
+    /// How many frames were taken at once the last time.
+    last_group: usize,
     /// Headers, record ends and small payloads of a group.
     staged: Vec<u8>,
     /// Until this thread has ended nobody else may have the directory.
@@ -144,6 +152,7 @@ impl Writer {
             current: None,
             next_position,
             failed: None,
+            last_group: 0,
             staged: Vec::new(),
             _lock: lock,
         };
@@ -164,6 +173,8 @@ impl Writer {
             let mut bytes = 0;
             let mut next = Some(command);
             let mut then = None;
+            // Whoever was alone the last time need not wait.
+            let mut yields = if self.last_group > 1 { YIELDS } else { 0 };
             while let Some(command) = next {
                 match command {
                     Command::Append(request) => {
@@ -179,7 +190,13 @@ impl Writer {
                     break;
                 }
                 next = self.commands.try_recv().ok();
+                while next.is_none() && yields > 0 && bytes < FAIR_BYTES {
+                    yields -= 1;
+                    thread::yield_now();
+                    next = self.commands.try_recv().ok();
+                }
             }
+            self.last_group = waiting.len();
             self.append(&mut waiting);
             match then {
                 Some(Command::Roll) => self.roll_if_used(),
@@ -243,7 +260,7 @@ impl Writer {
         self.failed = Some(why);
     }
 
-    /// Writes a group that has room, makes it durable, shows it and replies.
+    /// Writes a group that has room, makes it durable, shows it, replies, and wakes those who follow.
     fn write(&mut self, group: Vec<Request>) -> Result<(), String> {
         let Some(current) = &mut self.current else {
             return Ok(());
@@ -317,20 +334,20 @@ impl Writer {
         }
         current.frames += written.len() as u64;
         current.lanes.extend(written.iter().map(|(lane, _)| *lane));
-        self.publish(&written);
+        self.shared.state().publish(written.iter().copied());
+        let lanes: BTreeSet<_> = written.iter().map(|(lane, _)| *lane).collect();
         for ((_, request), (_, entry)) in replies.into_iter().zip(written) {
             request.answer(Ok(Position(entry.position)));
         }
+        self.wake_followers(&lanes);
         Ok(())
     }
 
-    /// Shows durable frames, and wakes those who follow their lanes.
-    fn publish(&self, written: &[(LaneId, Entry)]) {
-        let mut state = self.shared.state();
-        state.publish(written.iter().copied());
-        let lanes: BTreeSet<_> = written.iter().map(|(lane, _)| *lane).collect();
+    /// After the answers: clients wait for those.
+    fn wake_followers(&self, lanes: &BTreeSet<LaneId>) {
+        let state = self.shared.state();
         for lane in lanes {
-            if let Some(lane) = state.lanes.get(&lane) {
+            if let Some(lane) = state.lanes.get(lane) {
                 lane.wake.send_replace(());
             }
         }
