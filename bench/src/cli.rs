@@ -29,6 +29,8 @@ pub(crate) enum Command {
         #[arg(long, default_value = "127.0.0.1:9900")]
         listen: String,
     },
+    /// Only the HTTP server of the floor, which answers puts and keeps nothing.
+    Answer,
     /// Varies one parameter at a time and writes a CSV for bench/plot.py.
     Sweep(SweepArgs),
     /// Counts instructions with valgrind and fails where they are many more than those that are committed.

@@ -52,6 +52,7 @@ fn main() -> Result<()> {
                 pause(Duration::from_secs(3600));
             }
         }
+        Command::Answer => floor::answerer::serve(),
         Command::Sweep(args) => sweep(&args),
         Command::Guard(args) => guard::run(
             &bench(&args.common)?,

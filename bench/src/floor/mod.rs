@@ -1,9 +1,11 @@
-//! The floor: what the bare parts of the way of a record cost on one thread, without the node around them, and
-//! without the kernel's part in receiving the requests.
+//! The floor: what the bare parts of the way of a record cost on one thread, without the node around them.
 //!
-//! The same bodies as in the rows; CPU seconds of this thread alone for 10⁹ bytes of record data.
+//! The same bodies as in the rows; CPU seconds of the thread that does the work for 10⁹ bytes of record data. Beneath
+//! single puts lie the disk, the way to the client and back, and an HTTP server that does nothing.
 
+pub(crate) mod answerer;
 pub(crate) mod disk;
+mod net;
 
 use std::{
     io::{Read, Write},
@@ -25,7 +27,7 @@ use crate::{
     records::Kind,
     sign::sha256,
     sink::Sink,
-    suite::measure::{FLOOR_1K, FLOOR_1K_PLAIN, FLOOR_250, Measures},
+    suite::measure::{BARE_HTTP_US, FLOOR_1K, FLOOR_1K_PLAIN, FLOOR_250, Measures},
 };
 
 /// Bytes that one fdatasync is for.
@@ -36,6 +38,11 @@ const GROUPS: u64 = 64;
 const OBJECT: usize = 5 << 20;
 /// Bytes of records that the floor is measured with at scale 1.
 const AMOUNT: f64 = 500e6;
+/// Bytes of a PutRecord with a record of 1 KiB, and of its answer.
+const REQUEST: usize = 2 << 10;
+const ANSWER: usize = 300;
+/// Round trips whose median counts.
+const TRIPS: usize = 4000;
 /// Bare writes whose median counts.
 const FSYNCS: usize = 4000;
 
@@ -54,6 +61,7 @@ pub(crate) fn measure(sink: &Sink, dir: &Path, scale: f64) -> Result<Measures> {
     let mut measures = Measures::new();
     let names = [
         [
+            "1k: receive s/GB",
             "1k: SHA-256 s/GB",
             "1k: scan + base64 s/GB",
             "1k: CRC-32 s/GB",
@@ -64,6 +72,7 @@ pub(crate) fn measure(sink: &Sink, dir: &Path, scale: f64) -> Result<Measures> {
             FLOOR_1K_PLAIN,
         ],
         [
+            "250: receive s/GB",
             "250: SHA-256 s/GB",
             "250: scan + base64 s/GB",
             "250: CRC-32 s/GB",
@@ -91,7 +100,7 @@ pub(crate) fn measure(sink: &Sink, dir: &Path, scale: f64) -> Result<Measures> {
         measures.extend(
             names
                 .into_iter()
-                .zip(parts.into_iter().chain([sum, sum - parts[4]])),
+                .zip(parts.into_iter().chain([sum, sum - parts[5]])),
         );
     }
     for (name, space) in [
@@ -103,30 +112,45 @@ pub(crate) fn measure(sink: &Sink, dir: &Path, scale: f64) -> Result<Measures> {
     ] {
         measures.insert(name, fsync_p50(dir, space, 1024, FSYNCS)? * 1e3);
     }
+    let requests = (AMOUNT * scale / 5000.0) as u64;
+    let (spent, rate) = answerer::measure(64, requests.max(1))?;
+    measures.extend([
+        (
+            "loopback round trip of a put p50 ms",
+            net::round_trip(REQUEST, ANSWER, TRIPS)? * 1e3,
+        ),
+        (
+            "thread to thread and back p50 ms",
+            net::hand_over(TRIPS)? * 1e3,
+        ),
+        (BARE_HTTP_US, spent * 1e6),
+        ("64 connections, bare HTTP server: requests/s", rate),
+    ]);
     Ok(measures)
 }
 
-/// CPU seconds for 10⁹ bytes of records, of: hash, scan, checksum, log, deflate, upload.
-fn parts(sink: &Sink, dir: &Path, bodies: &[Body], amount: f64) -> Result<[f64; 6]> {
-    let mut spent = [0.0; 6];
+/// CPU seconds for 10⁹ bytes of records, of: receive, hash, scan, checksum, log, deflate, upload.
+fn parts(sink: &Sink, dir: &Path, bodies: &[Body], amount: f64) -> Result<[f64; 7]> {
+    let mut spent = [0.0; 7];
     let file = filled(dir, GROUP * GROUPS as usize)?;
     let mut compressor =
         Compressor::new(CompressionLvl::new(1).map_err(|_| anyhow!("no level 1"))?);
     let mut upload = TcpStream::connect(sink.address())?;
     upload.set_nodelay(true)?;
     let (mut group, mut object, mut packed) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut records, mut groups, mut objects) = (0usize, 0u64, 0u64);
+    let (mut received, mut records, mut groups, mut objects) = (0usize, 0usize, 0u64, 0u64);
     for body in bodies.iter().cycle() {
-        let hash = timed(&mut spent[0], || Ok(sha256(&body.text)))?;
+        let hash = timed(&mut spent[1], || Ok(sha256(&body.text)))?;
         ensure!(hash == body.hash, "another hash");
+        received += body.text.len();
         let start = group.len();
-        timed(&mut spent[1], || decode(&body.text, &mut group))?;
-        let sum = timed(&mut spent[2], || Ok(crc32fast::hash(&group[start..])))?;
+        timed(&mut spent[2], || decode(&body.text, &mut group))?;
+        let sum = timed(&mut spent[3], || Ok(crc32fast::hash(&group[start..])))?;
         std::hint::black_box(sum);
         object.extend_from_slice(&group[start..]);
         records += group.len() - start;
         while group.len() >= GROUP {
-            timed(&mut spent[3], || {
+            timed(&mut spent[4], || {
                 file.write_all_at(&group[..GROUP], groups % GROUPS * GROUP as u64)?;
                 Ok(file.sync_data()?)
             })?;
@@ -138,10 +162,10 @@ fn parts(sink: &Sink, dir: &Path, bodies: &[Body], amount: f64) -> Result<[f64; 
             if packed.len() < bound {
                 packed.resize(bound, 0);
             }
-            let length = timed(&mut spent[4], || {
+            let length = timed(&mut spent[5], || {
                 Ok(compressor.gzip_compress(&object, &mut packed)?)
             })?;
-            timed(&mut spent[5], || {
+            timed(&mut spent[6], || {
                 put(&mut upload, objects, &packed[..length])
             })?;
             objects += 1;
@@ -152,6 +176,7 @@ fn parts(sink: &Sink, dir: &Path, bodies: &[Body], amount: f64) -> Result<[f64; 
         }
     }
     sink.take();
+    spent[0] = net::receive(bodies, received)? * (received as f64 / 1e9);
     Ok(spent.map(|seconds| seconds / (records as f64 / 1e9)))
 }
 

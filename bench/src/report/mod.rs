@@ -69,11 +69,11 @@ pub(crate) fn table(runs: &Runs) -> String {
 /// Adds to each run how its CPU time compares with the floor of its round, which saw the same machine.
 pub(crate) fn over_floor(runs: &mut Runs, floors: &[Measures]) {
     for (row, rounds) in runs {
-        let Some(beneath) = floor_of(row) else {
+        let Some((measure, beneath)) = floor_of(row) else {
             continue;
         };
         for (round, floor) in rounds.iter_mut().zip(floors) {
-            if let (Some(cpu), Some(floor)) = (round.get(CPU_PER_GB), floor.get(beneath)) {
+            if let (Some(cpu), Some(floor)) = (round.get(measure), floor.get(beneath)) {
                 round.insert(OVER_FLOOR, cpu / floor);
             }
         }

@@ -29,14 +29,16 @@ pub(crate) const BACKLOG_GB: &str = "backlog GB";
 pub(crate) const OVER_FLOOR: &str = "CPU / floor of the same round";
 pub(crate) const FLOOR_1K: &str = "1k: sum s/GB";
 pub(crate) const FLOOR_1K_PLAIN: &str = "1k: sum without deflate s/GB";
+pub(crate) const BARE_HTTP_US: &str = "64 connections, bare HTTP server: CPU µs/request";
 pub(crate) const FLOOR_250: &str = "250: sum s/GB";
 
-/// The floor's measure that is beneath a row.
-pub(crate) fn floor_of(row: &str) -> Option<&'static str> {
+/// A row's measure, and that of the floor that is beneath it.
+pub(crate) fn floor_of(row: &str) -> Option<(&'static str, &'static str)> {
     match row {
-        "batch-1k-gzip" => Some(FLOOR_1K),
-        "batch-1k-plain" => Some(FLOOR_1K_PLAIN),
-        "batch-250-gzip" => Some(FLOOR_250),
+        "batch-1k-gzip" => Some((CPU_PER_GB, FLOOR_1K)),
+        "batch-1k-plain" => Some((CPU_PER_GB, FLOOR_1K_PLAIN)),
+        "batch-250-gzip" => Some((CPU_PER_GB, FLOOR_250)),
+        "put-64" => Some((CPU_US, BARE_HTTP_US)),
         _ => None,
     }
 }

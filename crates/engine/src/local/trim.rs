@@ -11,8 +11,7 @@ use super::{
     footer::{Block, FooterReader},
     index::{Entry, Row, Segment, Totals},
     reader::scan_lane,
-    recycle,
-    segment,
+    recycle, segment,
     writer::Command,
 };
 use crate::{clock::Timestamp, log::LaneId};

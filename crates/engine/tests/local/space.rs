@@ -3,14 +3,14 @@
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use hydrant_engine::{
-    EngineConfig, EngineParts, Expect, LaneId, LogError, ManualClock, Timestamp,
+    EngineConfig, EngineParts, Expect, LaneId, LogError, ManualClock, Position, Timestamp,
     conformance::soon,
     local::disk::{Disk, Op},
 };
@@ -385,5 +385,97 @@ async fn a_writer_that_panics_is_seen_and_the_log_still_closes() {
     soon(close(engine)).await;
     let (engine, _) = open(dir.path()).await;
     assert!(engine.log.usage().writable);
+    close(engine).await;
+}
+
+#[tokio::test]
+async fn the_file_of_a_forgotten_segment_becomes_the_next_one() {
+    let dir = scratch();
+    let (made, begun) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (creates, renames) = (made.clone(), begun.clone());
+    let hook = move |op: &Op<'_>| {
+        match op {
+            Op::Create { path } if path.extension().is_some_and(|it| it == "tmp") => {
+                creates.fetch_add(1, Ordering::Relaxed);
+            }
+            Op::Rename { to, .. } if to.extension().is_some_and(|it| it == "seg") => {
+                renames.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+        Ok(())
+    };
+    let (engine, _) = open_with(config(dir.path()), parts(hook)).await;
+    let mut kept = Vec::new();
+    for number in 0..400 {
+        let frame = frame(number, 3000);
+        let position = engine.log.append(BUSY, frame.clone()).await.unwrap();
+        kept.push((position, frame));
+        if kept.len() > 4 {
+            kept.remove(0);
+            engine.log.trim(BUSY, kept[0].0).await.unwrap();
+        }
+        // The active segment, the two or three that its last frames lie in, and the spare.
+        assert!(engine.log.usage().disk_bytes <= 6 * (16 << 10));
+    }
+    assert!(read(&*engine.log, BUSY).await == kept);
+    let (made, begun) = (made.load(Ordering::Relaxed), begun.load(Ordering::Relaxed));
+    assert!(begun > 70, "{begun} segments");
+    assert!(made < begun / 4, "{made} new files for {begun} segments");
+    // What a crash would leave: the last segment holds frames of an earlier one.
+    let copy = scratch();
+    crate::model::copy_dir(dir.path(), copy.path()).unwrap();
+    let (crashed, report) = open(copy.path()).await;
+    assert_eq!((report.damage, report.torn_tail), (vec![], None));
+    assert!(read(&*crashed.log, BUSY).await == kept);
+    close(crashed).await;
+    close(engine).await;
+    let left = std::fs::read_dir(dir.path().join("log")).unwrap();
+    let left = left.map(|entry| entry.unwrap().path());
+    let spare = left.filter(|path| path.extension().is_some_and(|it| it == "tmp"));
+    assert_eq!(spare.count(), 0, "closing gives the spare back");
+    let (engine, report) = open(dir.path()).await;
+    assert_eq!(report.damage, []);
+    assert!(read(&*engine.log, BUSY).await == kept);
+    close(engine).await;
+}
+
+/// Compaction reads a segment that is forgotten in the meantime. Were its file written to again, that would be taken for
+/// damage.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_somebody_reads_is_not_used_again() {
+    let dir = scratch();
+    let (reading, is_reading) = std::sync::mpsc::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let doors = Mutex::new(Some((reading, may_go_on)));
+    let hook = move |op: &Op<'_>| {
+        if matches!(op, Op::Read { .. })
+            && std::thread::current().name() == Some("log-keeper")
+            && let Some((reading, may_go_on)) = doors.lock().unwrap().take()
+        {
+            reading.send(()).unwrap();
+            may_go_on.recv().unwrap();
+        }
+        Ok(())
+    };
+    let (engine, _) = open_with(config(dir.path()), parts(hook)).await;
+    let mut last = Position::START;
+    for number in 0..40 {
+        engine.log.append(PINNED, frame(number, 40)).await.unwrap();
+        last = engine.log.append(BUSY, frame(number, 3000)).await.unwrap();
+    }
+    engine.log.trim(BUSY, last.next()).await.unwrap();
+    tokio::task::spawn_blocking(move || is_reading.recv().unwrap())
+        .await
+        .unwrap();
+    let end = engine.log.lane_usage(PINNED).end;
+    engine.log.trim(PINNED, end).await.unwrap();
+    for number in 0..40 {
+        let last = engine.log.append(BUSY, frame(number, 3000)).await.unwrap();
+        engine.log.trim(BUSY, last.next()).await.unwrap();
+    }
+    go_on.send(()).unwrap();
+    shrinks_to(&engine, 3 * (16 << 10)).await;
+    assert_eq!(engine.log.usage().damaged_frames, 0);
     close(engine).await;
 }
