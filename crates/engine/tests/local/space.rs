@@ -440,21 +440,28 @@ async fn the_file_of_a_forgotten_segment_becomes_the_next_one() {
     close(engine).await;
 }
 
-/// Compaction reads a segment that is forgotten in the meantime. Were its file written to again, that would be taken for
-/// damage.
+/// Compaction reads a segment that is forgotten in the meantime. Were its file written to again, compaction would copy
+/// what it finds there, or take it for damage.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_somebody_reads_is_not_used_again() {
     let dir = scratch();
     let (reading, is_reading) = std::sync::mpsc::channel();
     let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
     let doors = Mutex::new(Some((reading, may_go_on)));
+    let gone = Arc::new(Mutex::new(Vec::new()));
+    let went = gone.clone();
     let hook = move |op: &Op<'_>| {
-        if matches!(op, Op::Read { .. })
-            && std::thread::current().name() == Some("log-keeper")
-            && let Some((reading, may_go_on)) = doors.lock().unwrap().take()
-        {
-            reading.send(()).unwrap();
-            may_go_on.recv().unwrap();
+        match op {
+            Op::Read { path, .. } if std::thread::current().name() == Some("log-keeper") => {
+                let doors = doors.lock().unwrap().take();
+                if let Some((reading, may_go_on)) = doors {
+                    reading.send(path.to_path_buf()).unwrap();
+                    may_go_on.recv().unwrap();
+                }
+            }
+            Op::Rename { from, .. } => went.lock().unwrap().push(("kept", from.to_path_buf())),
+            Op::Remove { path } => went.lock().unwrap().push(("removed", path.to_path_buf())),
+            _ => {}
         }
         Ok(())
     };
@@ -465,15 +472,21 @@ async fn a_file_that_somebody_reads_is_not_used_again() {
         last = engine.log.append(BUSY, frame(number, 3000)).await.unwrap();
     }
     engine.log.trim(BUSY, last.next()).await.unwrap();
-    tokio::task::spawn_blocking(move || is_reading.recv().unwrap())
-        .await
-        .unwrap();
+    let read = tokio::task::spawn_blocking(move || is_reading.recv().unwrap());
+    let read = read.await.unwrap();
     let end = engine.log.lane_usage(PINNED).end;
     engine.log.trim(PINNED, end).await.unwrap();
     for number in 0..40 {
         let last = engine.log.append(BUSY, frame(number, 3000)).await.unwrap();
         engine.log.trim(BUSY, last.next()).await.unwrap();
     }
+    let gone = gone.lock().unwrap().clone();
+    assert!(gone.contains(&("removed", read.clone())), "{gone:?}");
+    assert!(!gone.contains(&("kept", read)), "{gone:?}");
+    assert!(
+        gone.iter()
+            .any(|(how, path)| *how == "kept" && path.extension().is_some_and(|it| it == "seg"))
+    );
     go_on.send(()).unwrap();
     shrinks_to(&engine, 3 * (16 << 10)).await;
     assert_eq!(engine.log.usage().damaged_frames, 0);
