@@ -2,9 +2,9 @@
 //!
 //! A crash may come between any two steps, so their order is the design:
 //!
-//! * **Create**: a temporary file, new or one that was a segment before, its space set aside, its header written, all durable; then renamed
-//!   to `<id>.seg`, and the directory made durable. So a file of that name always has a header, and
-//!   writing frames into it cannot run out of space.
+//! * **Create**: a temporary file, new or one that was a segment before; its space set aside, its header
+//!   written, all durable; then renamed to `<id>.seg`, and the directory made durable. So a file of that name
+//!   always has a header, and writing frames into it cannot run out of space.
 //! * **Seal**: the footer is written over free space after the last frame, the file cut after it, both made durable.
 //!   Until then the trailer is not at the end of the file and recovery scans the frames instead.
 //! * **Roll over**: create the temporary file of the next; seal this one; rename. So at most one
