@@ -276,7 +276,7 @@ impl Claim {
                  keyid/date/region/service/term, got '{credential}'"
             )));
         };
-        let signed_at = read_time(time).ok_or_else(|| {
+        let (signed_at, time) = read_time(time).ok_or_else(|| {
             AuthError::Incomplete(format!(
                 "Date must be in ISO-8601 'basic format'. Got '{time}'. See \
                  http://en.wikipedia.org/wiki/ISO_8601"
@@ -293,7 +293,7 @@ impl Claim {
                 .map(str::to_ascii_lowercase)
                 .collect(),
             signature: signature.into(),
-            time: basic(signed_at),
+            time,
             signed_at,
             token: token.map(Into::into),
             valid_minutes,
@@ -414,12 +414,57 @@ pub fn basic(time: Timestamp) -> String {
     }
 }
 
-/// Reads `yyyymmddThhmmssZ` or an RFC 1123 date.
-fn read_time(text: &str) -> Option<Timestamp> {
+/// Reads `yyyymmddThhmmssZ` or an RFC 1123 date, and says it as the former.
+fn read_time(text: &str) -> Option<(Timestamp, String)> {
+    if let Some(time) = read_basic(text.as_bytes()) {
+        return Some((timestamp(time)?, text.to_owned()));
+    }
     let time = match civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text) {
-        Ok(time) => time.to_zoned(TimeZone::UTC).ok()?.timestamp(),
-        Err(_) => rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?,
+        Ok(time) => timestamp(time)?,
+        Err(_) => since_1970(rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?)?,
     };
+    Some((time, basic(time)))
+}
+
+/// Digits where they belong, which is how every client writes it: a fifth of what a general parser takes.
+fn read_basic(text: &[u8]) -> Option<civil::DateTime> {
+    let &[
+        y0,
+        y1,
+        y2,
+        y3,
+        m0,
+        m1,
+        d0,
+        d1,
+        b'T',
+        h0,
+        h1,
+        i0,
+        i1,
+        s0,
+        s1,
+        b'Z',
+    ] = text
+    else {
+        return None;
+    };
+    let two = |tens: u8, ones: u8| {
+        let digits = tens.is_ascii_digit() && ones.is_ascii_digit();
+        digits.then(|| i16::from(tens - b'0') * 10 + i16::from(ones - b'0'))
+    };
+    let small = |tens, ones| i8::try_from(two(tens, ones)?).ok();
+    let year = two(y0, y1)? * 100 + two(y2, y3)?;
+    let date = civil::Date::new(year, small(m0, m1)?, small(d0, d1)?).ok()?;
+    let time = civil::Time::new(small(h0, h1)?, small(i0, i1)?, small(s0, s1)?, 0).ok()?;
+    Some(date.to_datetime(time))
+}
+
+fn timestamp(time: civil::DateTime) -> Option<Timestamp> {
+    since_1970(TimeZone::UTC.to_timestamp(time).ok()?)
+}
+
+fn since_1970(time: jiff::Timestamp) -> Option<Timestamp> {
     u64::try_from(time.as_millisecond()).ok().map(Timestamp)
 }
 

@@ -1,8 +1,8 @@
 //! Whether the signature of an upload covers its body.
 //!
-//! To cover it, the body is hashed: a quarter of what an uncompressed object costs to send. It keeps others from changing
-//! the body on its way. Where TLS does that already, or where there is no way because the store is on the same machine,
-//! it is left out, as AWS's own SDKs do.
+//! To cover it, the body is hashed, which costs about as much as to hash it when it came in. It keeps others from changing
+//! the body on its way. Where TLS does that already, as AWS's own SDKs have it, or where there is no way because the store
+//! is on the same machine, it is left out.
 
 use url::{Host, Url};
 

@@ -345,12 +345,18 @@ fn an_rfc_1123_date_will_do() {
 
 #[test]
 fn times() {
-    let time = read_time("20150830T123600Z").unwrap();
-    assert_eq!(time, Timestamp(1_440_938_160_000));
-    assert_eq!(read_time("Sun, 30 Aug 2015 12:36:00 GMT"), Some(time));
-    assert_eq!(basic(time), "20150830T123600Z");
+    let time = Timestamp(1_440_938_160_000);
+    let said = || "20150830T123600Z".to_owned();
+    assert_eq!(read_time("20150830T123600Z"), Some((time, said())));
+    let written_out = read_time("Sun, 30 Aug 2015 12:36:00 GMT");
+    assert_eq!(written_out, Some((time, said())));
+    assert_eq!(basic(time), said());
     for wrong in [
         "",
+        "2015083OT123600Z",
+        "20150830T246000Z",
+        "20150229T123600Z",
+        "20150830 123600Z",
         "20150830",
         "20151330T123600Z",
         "20150830T123600",
@@ -361,6 +367,16 @@ fn times() {
 }
 
 proptest! {
+    /// The quick way reads what the general one would.
+    #[test]
+    fn times_are_read_as_they_are_said(seconds in 0u64..253_402_300_800, odd in "[0-9]{8}T[0-9]{6}Z") {
+        let time = Timestamp(seconds * 1000);
+        prop_assert_eq!(read_time(&basic(time)), Some((time, basic(time))));
+        if let Some(time) = read_basic(odd.as_bytes()) {
+            prop_assert_eq!(civil::DateTime::strptime("%Y%m%dT%H%M%SZ", &odd).unwrap(), time);
+        }
+    }
+
     /// Nothing that a stranger sends panics, and nothing gets in.
     #[test]
     fn strangers_get_an_error(
