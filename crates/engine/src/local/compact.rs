@@ -14,6 +14,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, IoSlice},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -51,6 +52,7 @@ const FAILED_PAUSE: Duration = Duration::from_secs(60);
 /// The keeper: deletes and compacts whenever it is woken, until the log is closed.
 pub(crate) async fn keep(shared: &Shared, clock: &dyn Clock, _lock: Arc<DirLock>) {
     let mut paused_until = Duration::ZERO;
+    let mut stray = Vec::new();
     loop {
         shared.tidy.notified().await;
         delete_doomed(shared);
@@ -58,7 +60,8 @@ pub(crate) async fn keep(shared: &Shared, clock: &dyn Clock, _lock: Arc<DirLock>
             && clock.monotonic() >= paused_until
             && let Some(run) = pick(shared)
         {
-            match compact(shared, &run) {
+            let done = clear(shared, &mut stray).and_then(|()| compact(shared, &run, &mut stray));
+            match done {
                 Ok(()) => {}
                 // A segment was forgotten while it was read: there is less to do.
                 Err(_) if !run.iter().all(|it| shared.state().holds(it.id)) => {}
@@ -66,6 +69,8 @@ pub(crate) async fn keep(shared: &Shared, clock: &dyn Clock, _lock: Arc<DirLock>
                     let pause = FAILED_PAUSE.as_secs();
                     tracing::warn!("compaction failed; it is tried again in {pause} s: {error}");
                     paused_until = clock.monotonic().saturating_add(FAILED_PAUSE);
+                    // What cannot be removed now is before the next one.
+                    let _ = clear(shared, &mut stray);
                 }
             }
         }
@@ -73,6 +78,16 @@ pub(crate) async fn keep(shared: &Shared, clock: &dyn Clock, _lock: Arc<DirLock>
             return;
         }
     }
+}
+
+/// Removes copies that are not part of the log although they may have its name: at the next start they would stand for
+/// segments of which another copy was made in the meantime.
+fn clear(shared: &Shared, stray: &mut Vec<PathBuf>) -> io::Result<()> {
+    while let Some(path) = stray.last() {
+        shared.disk.remove_if_present(path)?;
+        stray.pop();
+    }
+    Ok(())
 }
 
 /// Neighbouring segments that are worth copying together.
@@ -143,8 +158,9 @@ impl Run {
     }
 }
 
-/// Copies what lives in `run` into one segment, and puts it in their place.
-fn compact(shared: &Shared, run: &[Arc<Segment>]) -> io::Result<()> {
+/// Copies what lives in `run` into one segment, and puts it in their place. `stray`: where it lies should its name be in
+/// doubt.
+fn compact(shared: &Shared, run: &[Arc<Segment>], stray: &mut Vec<PathBuf>) -> io::Result<()> {
     let (Some(first), Some(last)) = (run.first(), run.last()) else {
         return Ok(());
     };
@@ -175,7 +191,10 @@ fn compact(shared: &Shared, run: &[Arc<Segment>]) -> io::Result<()> {
             return Err(error);
         }
     };
-    prepared.activate()?;
+    if let Err(error) = prepared.activate() {
+        stray.push(segment::path(&shared.dir, header.id));
+        return Err(error);
+    }
     let inputs: Vec<_> = run.iter().map(|segment| segment.base).collect();
     let before = {
         let mut state = shared.state();

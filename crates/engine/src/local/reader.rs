@@ -315,7 +315,11 @@ pub(crate) fn scan_lane(file: &DiskFile, segment: &Segment, row: &Row) -> io::Re
         return Ok(entries);
     }
     for hole in found.holes.iter().filter(|hole| hole.lane.is_none()) {
-        let (first, last) = (hole.first.max(row.first), hole.last.min(row.last));
+        let (first, last) = match hole.end >= u64::from(segment.data_end) {
+            // Behind the last hole no frame tells how far it reaches, but the index has told how far the lane does.
+            true => (hole.first.max(row.last), row.last),
+            false => (hole.first.max(row.first), hole.last.min(row.last)),
+        };
         let at = entries.partition_point(|entry| entry.position < first);
         if first <= last && entries.get(at).is_none_or(|entry| entry.position > first) {
             let lost = Entry {

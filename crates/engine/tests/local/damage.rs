@@ -15,7 +15,7 @@ use hydrant_engine::{
     local::disk::{Disk, Op},
 };
 
-use super::{close, config, frame, open, open_with, read, read_all, scratch};
+use super::{close, config, frame, open, open_with, read, read_all, scratch, shrinks_to};
 
 const LANE: LaneId = LaneId(1);
 const OTHER: LaneId = LaneId(2);
@@ -353,4 +353,51 @@ async fn bytes_that_are_sound_when_they_are_read_again_are_no_damage() {
     let found: Vec<_> = found.into_iter().map(Result::unwrap).collect();
     assert!(found == frames);
     assert_eq!(damaged, 0);
+}
+
+/// Positions in a copy are far apart: nothing behind the last hole tells how far it reaches.
+#[tokio::test]
+async fn a_last_frame_that_is_lost_together_with_its_index_is_told() {
+    let dir = scratch();
+    let (engine, _) = open(dir.path()).await;
+    let mut last = Position::START;
+    for number in 0..40 {
+        engine.log.append(LANE, frame(number, 40)).await.unwrap();
+        last = engine.log.append(OTHER, frame(number, 3000)).await.unwrap();
+    }
+    engine.log.trim(OTHER, last.next()).await.unwrap();
+    shrinks_to(&engine, 48 << 10).await;
+    let frames = read(&*engine.log, LANE).await;
+    close(engine).await;
+    let copy = segments(dir.path()).pop().unwrap();
+    let mut bytes = fs::read(&copy).unwrap();
+    let holds = |frame: &Frame| position_of(&bytes, frame.payload());
+    let (lost, at) = frames
+        .iter()
+        .enumerate()
+        .filter_map(|(index, (_, frame))| Some((index, holds(frame)?)))
+        .next_back()
+        .unwrap();
+    assert!(frames[lost].0.0 > frames[lost - 1].0.0 + 1);
+    let footer = position_of(&bytes, b"HYDRFTR\0").unwrap();
+    let header = at - 4 * frames[lost].1.records() - 56;
+    bytes[header..footer + 64].fill(0x5a);
+    fs::write(&copy, bytes).unwrap();
+    let (engine, _) = open(dir.path()).await;
+    let found = read_all(&*engine.log, LANE).await;
+    assert_eq!(found.len(), frames.len());
+    for (index, (found, expected)) in found.into_iter().zip(&frames).enumerate() {
+        match found {
+            Ok(found) => assert!(found == *expected && index != lost),
+            Err(LogError::Damaged { position, .. }) => {
+                assert_eq!((index, position), (lost, expected.0));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    close(engine).await;
+}
+
+fn position_of(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|it| it == wanted)
 }

@@ -492,3 +492,75 @@ async fn a_file_that_somebody_reads_is_not_used_again() {
     assert_eq!(engine.log.usage().damaged_frames, 0);
     close(engine).await;
 }
+
+/// A copy got its name, but the directory could not be synced. If it stayed, it would stand at the next start for
+/// segments that a later copy holds, too, and a frame would count twice.
+#[tokio::test]
+async fn a_copy_whose_name_is_in_doubt_is_removed_before_another_is_made() {
+    let dir = scratch();
+    let clock = ManualClock::new(Timestamp(0));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let told = seen.clone();
+    let hook = move |op: &Op<'_>| {
+        if std::thread::current().name() != Some("log-keeper") {
+            return Ok(());
+        }
+        let mut seen = told.lock().unwrap();
+        let is_segment = |path: &std::path::Path| path.extension().is_some_and(|it| it == "seg");
+        let (what, first) = match op {
+            Op::Rename { to, .. } if is_segment(to) => (format!("named {}", to.display()), false),
+            Op::SyncDir { .. } => ("synced".to_owned(), true),
+            Op::Remove { path } if is_segment(path) => {
+                (format!("removed {}", path.display()), true)
+            }
+            _ => return Ok(()),
+        };
+        // The first sync and the first removal fail.
+        let fails = first && !seen.iter().any(|it: &String| it[..5] == what[..5]);
+        seen.push(what);
+        match fails {
+            true => Err(io::Error::other("not now")),
+            false => Ok(()),
+        }
+    };
+    let parts = EngineParts {
+        clock: Arc::new(clock.clone()),
+        ..parts(hook)
+    };
+    let (engine, _) = open_with(config(dir.path()), parts).await;
+    let mut last = Position::START;
+    for number in 0..40 {
+        engine.log.append(PINNED, frame(number, 40)).await.unwrap();
+        last = engine.log.append(BUSY, frame(number, 3000)).await.unwrap();
+    }
+    engine.log.trim(BUSY, last.next()).await.unwrap();
+    let named = async |copies: usize| {
+        soon(async {
+            loop {
+                let seen = seen.lock().unwrap().clone();
+                let named: Vec<_> = seen.iter().filter(|it| it.starts_with("named")).collect();
+                if named.len() >= copies {
+                    break seen;
+                }
+                clock.advance(Duration::from_secs(60));
+                engine
+                    .log
+                    .remove(LaneId(100 + seen.len() as u64))
+                    .await
+                    .unwrap();
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+    };
+    let seen = named(2).await;
+    let stray = seen[0].strip_prefix("named ").unwrap();
+    let removed = format!("removed {stray}");
+    assert_eq!(seen[1..4], ["synced".to_owned(), removed.clone(), removed]);
+    assert!(!std::path::Path::new(stray).exists());
+    close(engine).await;
+    let (engine, report) = open(dir.path()).await;
+    assert_eq!(report.damage, []);
+    assert_eq!(engine.log.lane_usage(PINNED).frames, 40);
+    close(engine).await;
+}
