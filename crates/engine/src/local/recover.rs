@@ -215,7 +215,7 @@ impl Found {
             );
             let offset = u32::try_from(hole.offset).unwrap_or(u32::MAX);
             self.known_damage.push((header.id, offset));
-            self.damaged_frames += (hole.last - hole.first).saturating_add(1);
+            self.damaged_frames += hole.frames();
             self.report.damage.push(Damage {
                 file: file.path().to_owned(),
                 offset: hole.offset,

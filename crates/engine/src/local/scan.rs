@@ -42,6 +42,14 @@ pub(crate) struct Hole {
     pub(crate) why: &'static str,
 }
 
+impl Hole {
+    /// How many frames may have been there: positions have gaps, and a frame has a header.
+    pub(crate) fn frames(&self) -> u64 {
+        let fit = (self.end - self.offset).div_ceil(u64::from(FRAME_HEADER));
+        (self.last - self.first).saturating_add(1).min(fit.max(1))
+    }
+}
+
 /// What a segment's frames turned out to be.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
@@ -86,6 +94,7 @@ pub(crate) fn scan(
             unreadable: false,
         },
         nonce: header.nonce,
+        highest: header.end.checked_sub(1),
         sound: Vec::new(),
         doubted: Vec::new(),
         last_position: header.base.checked_sub(1),
@@ -100,6 +109,8 @@ pub(crate) fn scan(
 struct Scanner<'a> {
     bytes: Window<'a>,
     nonce: u64,
+    /// No position in the segment is above, if that is known.
+    highest: Option<u64>,
     /// Known to belong to the log.
     sound: Vec<Item>,
     /// Begins with a hole: belongs to the log only if that hole was durable once.
@@ -165,7 +176,10 @@ impl Scanner<'_> {
                 end: self.at,
                 lane: None,
                 first,
-                last: next.map_or(first, |next| next.saturating_sub(1).max(first)),
+                last: match next {
+                    Some(next) => next.saturating_sub(1).max(first),
+                    None => self.highest.map_or(first, |highest| highest.max(first)),
+                },
                 why: "no frame begins where one should",
             }));
             if found.is_none() {

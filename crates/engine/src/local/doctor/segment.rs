@@ -270,7 +270,7 @@ impl Hole {
             lane: self.lane,
             first: self.first,
             last: self.last,
-            frames: (self.last - self.first).saturating_add(1),
+            frames: self.frames(),
             records: 0,
             why: self.why,
         }
