@@ -1,7 +1,7 @@
 //! Segment files that hold nothing any more become the next ones.
 //!
 //! To write into blocks that a file has already costs half of what new ones cost, in processor time and in waiting for
-//! fsync: none must be found, none is new to the page cache, and no journal must remember them. So one file of about the
+//! fsync: none must be found, none is new to the page cache, and the file system has nothing to note. So one file of about the
 //! usual size, the **spare**, is kept when it would be deleted.
 //!
 //! The order of steps keeps a crash from showing an old name with new bytes: the file loses its name, durably; then it
