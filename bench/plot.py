@@ -36,11 +36,14 @@ def draw(parameters: dict[str, list[dict[str, str]]]):
     figure, axes = plt.subplots(len(parameters), len(PANELS), figsize=(11, 2.1 * len(parameters)), squeeze=False, layout="constrained")
     for line, (parameter, points) in zip(axes, parameters.items()):
         x = [float(point["value"]) for point in points]
-        for panel, (title, columns, logarithmic) in zip(line, PANELS):
+        for panel, (title, columns, wide) in zip(line, PANELS):
+            values = {column: [float(point[column]) for point in points] for column in columns}
             for column in columns:
-                panel.plot(x, [float(point[column]) for point in points], marker="o", markersize=3, linewidth=1, label=column)
+                panel.plot(x, values[column], marker="o", markersize=3, linewidth=1, label=column)
             panel.set_xscale("log", base=2)
-            if logarithmic:
+            # Where no power of ten would be among them, the labels are of a linear axis.
+            every = [value for found in values.values() for value in found]
+            if wide and max(every) > 20 * min(every):
                 panel.set_yscale("log")
             else:
                 panel.set_ylim(bottom=0)
