@@ -7,7 +7,9 @@
 //! served. With keys a page must sign as everybody must, and CORS is as AWS has it (SPEC §1.5).
 
 use http::{HeaderMap, HeaderValue, header};
-use url::{Host, Url};
+use url::Url;
+
+use crate::config::is_loopback;
 
 /// Whether a request with these headers was sent by a page that is not of this machine. One without `Origin` was sent by
 /// no page.
@@ -21,14 +23,11 @@ fn is_of_this_machine(origin: &HeaderValue) -> bool {
     let Some(url) = origin.to_str().ok().and_then(|text| Url::parse(text).ok()) else {
         return false;
     };
-    let here = match url.host() {
-        // Browsers resolve these names themselves.
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    here && matches!(url.scheme(), "http" | "https")
+    // Browsers resolve these names themselves.
+    let by_name = url
+        .domain()
+        .is_some_and(|name| name.ends_with(".localhost"));
+    (by_name || is_loopback(&url)) && matches!(url.scheme(), "http" | "https")
 }
 
 #[cfg(test)]

@@ -19,14 +19,14 @@ use aws_credential_types::provider::{
 use clap::ValueHint;
 use hydrant_engine::{Clock, SystemClock, Timestamp};
 use tokio::sync::Mutex;
-use url::{Host, Url};
+use url::Url;
 
 use crate::{
     client::{
         admin::Admin,
         firehose::{CredentialSource, Firehose},
     },
-    config::{DEFAULT_ADMIN_PORT, DEFAULT_PORT},
+    config::{DEFAULT_ADMIN_PORT, DEFAULT_PORT, is_loopback},
     credentials::Token,
     sigv4::sign::Credentials,
 };
@@ -173,15 +173,6 @@ fn parse_url(flag: &str, text: &str) -> anyhow::Result<Url> {
         bail!("{flag} {text:?} is not a URL that begins with http:// or https://");
     }
     Ok(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 /// AWS credentials, kept until they expire.

@@ -10,6 +10,7 @@
 
 pub mod buckets;
 pub mod hosts;
+pub mod loopback;
 pub mod quotas;
 pub mod settings;
 pub mod units;
@@ -22,6 +23,7 @@ use std::{
 
 pub use buckets::{BucketRule, DirectoryRule, S3Rule};
 pub use hosts::HostRule;
+pub use loopback::is_loopback;
 use quotas::limit;
 pub use quotas::{Quotas, Throughput};
 pub use settings::{LogFormat, QuotaPreset, RedshiftCredentials, Settings};

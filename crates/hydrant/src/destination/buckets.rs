@@ -10,7 +10,7 @@ use super::{
     DeliveryError, Destination, Destinations,
     directory::{Directory, Durable, Machine},
     key,
-    s3::{Place, S3, SharedClient},
+    s3::{Place, S3, SharedClient, payload},
 };
 use crate::{
     config::{BucketRule, S3Rule},
@@ -225,6 +225,7 @@ impl Destinations for Buckets {
             }
             Meant::S3(rule) => {
                 let path_style = rule.path_style.unwrap_or(rule.endpoint.is_some());
+                let by_default = || payload::is_signed(rule.endpoint.as_deref());
                 Ok(Arc::new(S3::new(
                     &self.client,
                     Place {
@@ -232,7 +233,7 @@ impl Destinations for Buckets {
                         region: rule.region.clone().unwrap_or_else(|| region.to_owned()),
                         endpoint: rule.endpoint.clone(),
                         path_style,
-                        sign_payload: rule.sign_payload,
+                        sign_payload: rule.sign_payload.unwrap_or_else(by_default),
                         acl: rule.acl.clone(),
                         encryption: spec.encryption.clone(),
                     },

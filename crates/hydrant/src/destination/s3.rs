@@ -13,7 +13,7 @@
 
 mod door;
 mod errors;
-mod payload;
+pub(in crate::destination) mod payload;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -59,8 +59,8 @@ pub struct Place {
     pub endpoint: Option<String>,
     /// The bucket is in the URL's path, not in its host name.
     pub path_style: bool,
-    /// Whether signatures cover the bodies of uploads; `None`: where others could change them.
-    pub sign_payload: Option<bool>,
+    /// Signatures cover the bodies of uploads.
+    pub sign_payload: bool,
     /// `x-amz-acl` of every object.
     pub acl: Option<String>,
     /// SSE headers.
@@ -118,14 +118,11 @@ impl S3 {
             let name = http::HeaderName::from_static("x-amz-acl");
             options = options.with_default_headers([(name, value)].into_iter().collect());
         }
-        let signed = place
-            .sign_payload
-            .unwrap_or_else(|| payload::is_signed(place.endpoint.as_deref()));
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&place.bucket)
             .with_region(&place.region)
             .with_allow_http(true)
-            .with_unsigned_payload(!signed)
+            .with_unsigned_payload(!place.sign_payload)
             .with_client_options(options)
             .with_credentials(self.credentials.clone())
             .with_http_connector(door)

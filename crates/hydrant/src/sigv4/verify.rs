@@ -426,7 +426,7 @@ fn read_time(text: &str) -> Option<(Timestamp, String)> {
     Some((time, basic(time)))
 }
 
-/// Digits where they belong, which is how every client writes it: a fifth of what a general parser takes.
+/// Digits where they belong, which is how every client writes it: less work than for a general parser.
 fn read_basic(text: &[u8]) -> Option<civil::DateTime> {
     let &[
         y0,

@@ -136,7 +136,7 @@ mod tests {
             region: "us-east-1".to_owned(),
             endpoint: None,
             path_style: true,
-            sign_payload: None,
+            sign_payload: false,
             acl: None,
             encryption,
         }

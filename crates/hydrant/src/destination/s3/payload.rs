@@ -4,24 +4,18 @@
 //! the body on its way. Where TLS does that already, as AWS's own SDKs have it, or where there is no way because the store
 //! is on the same machine, it is left out.
 
-use url::{Host, Url};
+use url::Url;
+
+use crate::config::is_loopback;
 
 /// Whether the body is part of the signature by default. `endpoint`: the store; `None` is AWS, over TLS.
-pub(super) fn is_signed(endpoint: Option<&str>) -> bool {
+pub(in crate::destination) fn is_signed(endpoint: Option<&str>) -> bool {
     let Some(endpoint) = endpoint else {
         return false;
     };
     match Url::parse(endpoint) {
-        Ok(url) => url.scheme() != "https" && !url.host().is_some_and(is_this_machine),
+        Ok(url) => url.scheme() != "https" && !is_loopback(&url),
         Err(_) => true,
-    }
-}
-
-fn is_this_machine(host: Host<&str>) -> bool {
-    match host {
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-        Host::Domain(name) => name == "localhost",
     }
 }
 
