@@ -3,13 +3,9 @@
 use std::{fs::File, io::Write, os::unix::fs::FileExt, path::Path, time::Duration};
 
 use anyhow::Result;
-use hydrant_engine::{Clock, SystemClock};
 use rustix::fs::FallocateFlags;
 
-use crate::stats::at;
-
-/// Longest that bare writes are measured.
-const LONGEST: Duration = Duration::from_secs(3);
+use super::median;
 
 /// What the file is before it is written to.
 #[derive(Clone, Copy, Debug)]
@@ -27,21 +23,12 @@ pub(crate) fn fsync_p50(dir: &Path, space: Space, bytes: usize, count: usize) ->
         Space::Filled => filled(dir, bytes * count)?,
         Space::Reserved => reserved(dir, bytes * count)?,
     };
-    let clock = SystemClock::new();
     let piece = vec![b'x'; bytes];
-    let mut times = Vec::with_capacity(count);
-    let begun = clock.monotonic();
-    for index in 0..count {
-        if clock.monotonic() - begun > LONGEST {
-            break;
-        }
-        let started = clock.monotonic();
+    let time = median(count, |index| {
         file.write_all_at(&piece, (index * bytes) as u64)?;
-        file.sync_data()?;
-        times.push(clock.monotonic() - started);
-    }
-    times.sort_unstable();
-    Ok(at(&times, 0.5).max(Duration::from_nanos(1).as_secs_f64()))
+        Ok(file.sync_data()?)
+    })?;
+    Ok(time.max(Duration::from_nanos(1).as_secs_f64()))
 }
 
 /// A file of `bytes` zeros in `dir`, on the disk, without a name.

@@ -13,10 +13,12 @@ use std::{
     os::unix::fs::FileExt,
     path::Path,
     sync::LazyLock,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
 use base64::{Engine as _, engine::general_purpose::PAD};
+use hydrant_engine::{Clock, SystemClock};
 use libdeflater::{CompressionLvl, Compressor};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -27,6 +29,7 @@ use crate::{
     records::Kind,
     sign::sha256,
     sink::Sink,
+    stats::at,
     suite::measure::{BARE_HTTP_US, FLOOR_1K, FLOOR_1K_PLAIN, FLOOR_250, Measures},
 };
 
@@ -43,6 +46,8 @@ const REQUEST: usize = 2 << 10;
 const ANSWER: usize = 300;
 /// Round trips whose median counts.
 const TRIPS: usize = 4000;
+/// Longest that a median is measured.
+const LONGEST: Duration = Duration::from_secs(3);
 /// Bare writes whose median counts.
 const FSYNCS: usize = 4000;
 
@@ -176,7 +181,7 @@ fn parts(sink: &Sink, dir: &Path, bodies: &[Body], amount: f64) -> Result<[f64; 
         }
     }
     sink.take();
-    spent[0] = net::receive(bodies, received)? * (received as f64 / 1e9);
+    spent[0] = net::receive(bodies, received)?;
     Ok(spent.map(|seconds| seconds / (records as f64 / 1e9)))
 }
 
@@ -212,6 +217,24 @@ fn put(socket: &mut TcpStream, number: u64, body: &[u8]) -> Result<()> {
             return Ok(());
         }
     }
+}
+
+/// Seconds that `work` takes, at the median of `count`. Where it takes long it is done fewer times; it is told how many
+/// times it was done before.
+fn median(count: usize, mut work: impl FnMut(usize) -> Result<()>) -> Result<f64> {
+    let clock = SystemClock::new();
+    let mut times = Vec::with_capacity(count);
+    let begun = clock.monotonic();
+    for index in 0..count {
+        let started = clock.monotonic();
+        if started - begun > LONGEST {
+            break;
+        }
+        work(index)?;
+        times.push(clock.monotonic() - started);
+    }
+    times.sort_unstable();
+    Ok(at(&times, 0.5))
 }
 
 /// Adds the CPU time that this thread spends in `work` to `spent`, in seconds.
