@@ -40,8 +40,11 @@ fn flip(path: &Path, at: usize) {
 /// Where in a file these bytes are.
 fn find(path: &Path, needle: &[u8]) -> usize {
     let bytes = fs::read(path).unwrap();
-    let found = bytes.windows(needle.len()).position(|it| it == needle);
-    found.unwrap()
+    position_of(&bytes, needle).unwrap()
+}
+
+fn position_of(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|it| it == wanted)
 }
 
 /// Frames to two lanes in turn, each acknowledged before the next begins.
@@ -396,8 +399,4 @@ async fn a_last_frame_that_is_lost_together_with_its_index_is_told() {
         }
     }
     close(engine).await;
-}
-
-fn position_of(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|it| it == wanted)
 }
