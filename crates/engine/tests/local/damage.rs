@@ -15,7 +15,9 @@ use hydrant_engine::{
     local::disk::{Disk, Op},
 };
 
-use super::{close, config, frame, open, open_with, read, read_all, scratch, shrinks_to};
+use super::{
+    close, config, frame, open, open_with, read, read_all, scratch, shrinks_to, small_and_large,
+};
 
 const LANE: LaneId = LaneId(1);
 const OTHER: LaneId = LaneId(2);
@@ -363,11 +365,7 @@ async fn bytes_that_are_sound_when_they_are_read_again_are_no_damage() {
 async fn a_last_frame_that_is_lost_together_with_its_index_is_told() {
     let dir = scratch();
     let (engine, _) = open(dir.path()).await;
-    let mut last = Position::START;
-    for number in 0..40 {
-        engine.log.append(LANE, frame(number, 40)).await.unwrap();
-        last = engine.log.append(OTHER, frame(number, 3000)).await.unwrap();
-    }
+    let last = small_and_large(&engine, LANE, OTHER, 40).await;
     engine.log.trim(OTHER, last.next()).await.unwrap();
     shrinks_to(&engine, 48 << 10).await;
     let frames = read(&*engine.log, LANE).await;

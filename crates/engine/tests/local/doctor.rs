@@ -14,7 +14,10 @@ use hydrant_engine::{
     local::disk::{Disk, Op},
 };
 
-use super::{close, config, damage::segments, frame, open, read, read_all, scratch, shrinks_to};
+use super::{
+    close, config, damage::segments, frame, open, read, read_all, scratch, shrinks_to,
+    small_and_large,
+};
 
 const LANE: LaneId = LaneId(1);
 const OTHER: LaneId = LaneId(2);
@@ -596,12 +599,8 @@ async fn what_a_crash_leaves_is_no_damage() {
 async fn what_comes_after_a_compaction_is_not_taken_for_compacted() {
     let dir = scratch();
     let (engine, _) = open(dir.path()).await;
-    let mut last = Position::START;
     // Several segments, little of which is needed any more.
-    for number in 0..7 {
-        engine.log.append(LANE, frame(number, 40)).await.unwrap();
-        last = engine.log.append(OTHER, frame(number, 3000)).await.unwrap();
-    }
+    let last = small_and_large(&engine, LANE, OTHER, 7).await;
     engine.log.trim(OTHER, last.next()).await.unwrap();
     shrinks_to(&engine, 28 << 10).await;
     engine.log.append(LANE, frame(7, 40)).await.unwrap();

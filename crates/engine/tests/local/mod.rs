@@ -79,6 +79,21 @@ pub(crate) fn frame(number: u64, size: usize) -> Frame {
     Frame::new(Timestamp(number), [record])
 }
 
+/// Frames of 40 bytes to one lane and of 3,000 to another in turn, `count` of each; where the last one lies.
+pub(crate) async fn small_and_large(
+    engine: &Engine,
+    small: LaneId,
+    large: LaneId,
+    count: u64,
+) -> Position {
+    let mut last = Position::START;
+    for number in 0..count {
+        engine.log.append(small, frame(number, 40)).await.unwrap();
+        last = engine.log.append(large, frame(number, 3000)).await.unwrap();
+    }
+    last
+}
+
 pub(crate) async fn read(log: &dyn Log, lane: LaneId) -> Vec<(Position, Frame)> {
     let frames = read_all(log, lane).await;
     frames.into_iter().map(Result::unwrap).collect()

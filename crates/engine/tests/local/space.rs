@@ -10,12 +10,12 @@ use std::{
 };
 
 use hydrant_engine::{
-    EngineConfig, EngineParts, Expect, LaneId, LogError, ManualClock, Position, Timestamp,
+    EngineConfig, EngineParts, Expect, LaneId, LogError, ManualClock, Timestamp,
     conformance::soon,
     local::disk::{Disk, Op},
 };
 
-use super::{close, config, frame, open, open_with, read, scratch, shrinks_to};
+use super::{close, config, frame, open, open_with, read, scratch, shrinks_to, small_and_large};
 
 const PINNED: LaneId = LaneId(1);
 const BUSY: LaneId = LaneId(2);
@@ -466,11 +466,7 @@ async fn a_file_that_somebody_reads_is_not_used_again() {
         Ok(())
     };
     let (engine, _) = open_with(config(dir.path()), parts(hook)).await;
-    let mut last = Position::START;
-    for number in 0..40 {
-        engine.log.append(PINNED, frame(number, 40)).await.unwrap();
-        last = engine.log.append(BUSY, frame(number, 3000)).await.unwrap();
-    }
+    let last = small_and_large(&engine, PINNED, BUSY, 40).await;
     engine.log.trim(BUSY, last.next()).await.unwrap();
     let read = tokio::task::spawn_blocking(move || is_reading.recv().unwrap());
     let read = read.await.unwrap();
@@ -528,11 +524,7 @@ async fn a_copy_whose_name_is_in_doubt_is_removed_before_another_is_made() {
         ..parts(hook)
     };
     let (engine, _) = open_with(config(dir.path()), parts).await;
-    let mut last = Position::START;
-    for number in 0..40 {
-        engine.log.append(PINNED, frame(number, 40)).await.unwrap();
-        last = engine.log.append(BUSY, frame(number, 3000)).await.unwrap();
-    }
+    let last = small_and_large(&engine, PINNED, BUSY, 40).await;
     engine.log.trim(BUSY, last.next()).await.unwrap();
     let named = async |copies: usize| {
         soon(async {
